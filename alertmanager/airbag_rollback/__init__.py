@@ -1,0 +1,1 @@
+"""Alerts turned into rollbacks: receiver, engine, journal, actions."""

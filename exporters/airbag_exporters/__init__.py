@@ -1,0 +1,1 @@
+"""TF Serving and model quality turned into Prometheus metrics."""
