@@ -1,0 +1,5 @@
+"""`python -m airbag`."""
+
+from airbag.cli import main
+
+main()

@@ -1,0 +1,172 @@
+"""Strict configuration: typed, read once, checked whole, all problems listed with their path and a remedy."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import os
+import re
+import typing
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails
+
+from airbag.errors import ConfigError, Problem
+
+T = TypeVar("T", bound=BaseModel)
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+class Section(BaseModel):
+    """Base of every configuration section: unknown keys refused, no silent conversions, immutable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def parse_duration(text: object) -> float:
+    """Seconds of a Prometheus-style duration such as "15s", "500ms" or "1h30m"; ValueError for anything else."""
+    pairs = _DURATION.findall(text) if isinstance(text, str) else []
+    if not pairs or "".join(number + unit for number, unit in pairs) != text:
+        raise ValueError('not a duration; write it with a unit, such as "500ms", "15s", "5m" or "1h30m"')
+    return sum(float(number) * _UNITS[unit] for number, unit in pairs)
+
+
+def _from_base(path: Path, info: ValidationInfo) -> Path:
+    return (cast("dict[str, Path]", info.context)["base"] / path).absolute() if info.context else path
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+"""Seconds, written as "15s" in the file."""
+
+LocalPath = Annotated[Path, AfterValidator(_from_base)]
+"""A path; a relative one counts from the folder of the configuration file."""
+
+
+class Secret(Section):
+    """A secret that stands in a file or in the environment, never in the configuration itself."""
+
+    file: LocalPath | None = None
+    env: str | None = None
+
+    def read(self) -> str:
+        """The secret without surrounding blanks, read now; ConfigError when it is missing or empty."""
+        if (self.file is None) == (self.env is None):
+            raise ConfigError("secret", [Problem("secret", "needs exactly one of `file` and `env`")])
+        where = str(self.file) if self.file else f"${self.env}"
+        try:
+            text = self.file.read_text() if self.file else os.environ.get(self.env or "", "")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(where, [Problem(where, f"cannot be read: {error}", "create it, mode 0600")]) from error
+        if not text.strip():
+            raise ConfigError(where, [Problem(where, "is empty", "put the secret there")])
+        return text.strip()
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses duplicate keys and leaves dates as text."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if keys.count(key.value) > 1 and key.value != "<<":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands here twice", key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load(path: Path, schema: type[T]) -> T:
+    """Read and check one YAML file. ConfigError lists every problem; nothing is half accepted."""
+    return parse(_read(path), schema, source=str(path), base=path.absolute().parent)
+
+
+def load_section(path: Path, key: str, schema: type[T]) -> T:
+    """Read and check the top-level `key` of a file whose other keys belong to somebody else."""
+    document = _document(_read(path), str(path))
+    if not isinstance(document, dict) or key not in document:
+        raise ConfigError(str(path), [Problem(key, "is missing", f"add a `{key}:` section")])
+    return _validate({key: document[key]}, schema, source=str(path), base=path.absolute().parent)
+
+
+def parse(text: str, schema: type[T], *, source: str, base: Path) -> T:
+    """Check a YAML text; relative paths in it count from `base`."""
+    return _validate(_document(text, source), schema, source=source, base=base)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "give the file with --config.file" if isinstance(error, FileNotFoundError) else "make it readable"
+        raise ConfigError(str(path), [Problem(str(path), f"cannot be read: {error}", remedy)]) from error
+
+
+def _document(text: str, source: str) -> object:
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - the loader is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
+        raise ConfigError(source, [Problem(where, f"is not YAML: {error.problem}")]) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(source, [Problem("file", f"is not YAML: {error}")]) from error
+
+
+def _validate(document: object, schema: type[T], *, source: str, base: Path) -> T:
+    try:
+        # JSON mode is strict about types and still takes lists for tuples and text for paths and enums.
+        return schema.model_validate_json(json.dumps(document if document is not None else {}), context={"base": base})
+    except ValidationError as error:
+        problems = [_problem(detail, schema) for detail in error.errors()]
+        raise ConfigError(source, list(dict.fromkeys(problems))) from None
+
+
+def _problem(detail: ErrorDetails, schema: type[BaseModel]) -> Problem:
+    location = [part for part in detail["loc"] if not str(part).startswith(("function-", "tuple["))]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "file"
+    if detail["type"] == "extra_forbidden":
+        known = sorted(_keys_at(schema, location[:-1]))
+        near = difflib.get_close_matches(str(location[-1]), known, n=1)
+        remedy = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}" if known else "remove it"
+        return Problem(path, "is not a known key", remedy)
+    if detail["type"] == "missing":
+        return Problem(path, "is missing", "add it")
+    message = detail["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(detail["input"], dict | list) else f", not {detail['input']!r}"
+    return Problem(path, message[:1].lower() + message[1:] + given)
+
+
+def _keys_at(schema: type[BaseModel], location: list[int | str]) -> set[str]:
+    """The keys known at a place of the schema, so that a misspelt one can be named."""
+    found: list[type[BaseModel]] = [schema]
+    for part in location:
+        if isinstance(part, str):
+            fields = [model.model_fields[part].annotation for model in found if part in model.model_fields]
+            found = [inner for annotation in fields for inner in _models_in(annotation)] or found
+    return {name for model in found for name in model.model_fields}
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models_in(argument)
+
+
+def replace_tokens(text: str, tokens: Mapping[str, str]) -> str:
+    """Put local addresses and paths in the place of deployment ones, whole tokens only, longest first."""
+    names = "|".join(re.escape(name) for name in sorted(tokens, key=len, reverse=True))
+    return re.sub(rf"(?<![\w.-])(?:{names})(?![\w.-])", lambda hit: tokens[hit.group()], text) if names else text

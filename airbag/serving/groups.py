@@ -1,0 +1,93 @@
+"""Which TF Serving servers there are and what is expected of the models on them.
+
+The section `servings` of `exporters.yml`; the rollback side reads the same section, so that no address or threshold is
+written twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from airbag.config import Duration, LocalPath, Section, load_section
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+HostPort = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}$")]
+
+
+class Target(Section):
+    """One server process. `grpc` and `rest` are HOST:PORT; without `rest` there are no native metrics."""
+
+    name: Name
+    grpc: HostPort
+    rest: HostPort | None = None
+
+
+class Expectations(Section):
+    """Thresholds of one model, exported as series beside the values that they judge.
+
+    `latency_bound` is best put on one of the server's own bucket edges (they lie 1.8 apart); it is rounded up to the
+    next one.
+    """
+
+    error_ratio_max: Ratio = 0.05
+    latency_bound: Duration = 0.12144
+    slow_ratio_max: Ratio = 0.05
+    accuracy_min: Ratio | None = None
+    requests_min: Annotated[float, Field(gt=0)] = 20.0
+    labels_min: Annotated[float, Field(gt=0)] = 50.0
+
+
+class ModelEntry(Section):
+    """One model of a group. `routing` says how clients choose a version: `default` means that they name none."""
+
+    name: Name
+    routing: Literal["default", "labels", "versions"] = "default"
+    labels: tuple[str, ...] = ()
+    classes: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    expect: Expectations = Expectations()
+
+
+class ServingGroup(Section):
+    """Servers that serve the same models from the same `models.config`."""
+
+    name: Name
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
+    model_config_file: LocalPath | None = None
+    native_metrics_path: str = "/monitoring/prometheus/metrics"
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for kind, names in (("targets", [t.name for t in self.targets]), ("models", [m.name for m in self.models])):
+            if len(set(names)) != len(names):
+                raise ValueError(f"two {kind} of the group {self.name!r} have the same name")
+        return self
+
+    def model(self, name: str) -> ModelEntry | None:
+        """The entry of that model, or None when the group does not list it."""
+        return next((entry for entry in self.models if entry.name == name), None)
+
+
+class Servings(Section):
+    """The whole section."""
+
+    servings: Annotated[tuple[ServingGroup, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _groups_are_unique(self) -> Self:
+        if len({group.name for group in self.servings}) != len(self.servings):
+            raise ValueError("two groups have the same name")
+        return self
+
+    def group(self, name: str) -> ServingGroup | None:
+        """The group of that name, or None."""
+        return next((group for group in self.servings if group.name == name), None)
+
+
+def load_servings(path: Path) -> Servings:
+    """Read the section from `exporters.yml`; ConfigError lists every problem."""
+    return load_section(path, "servings", Servings)
