@@ -6,6 +6,7 @@ written twice.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -15,7 +16,8 @@ from airbag.config import Duration, LocalPath, Section, load_section
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
-HostPort = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}$")]
+HOST_PORT = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}$")
+HostPort = Annotated[str, Field(pattern=HOST_PORT.pattern)]
 
 
 class Target(Section):
