@@ -1,0 +1,89 @@
+# Two commands set everything up: `make demo` and `make test`. The rest is for people who work on Airbag.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+NAME ?=
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: $(VENV)/.demo binaries ## Show a bad release being rolled back (ARGS='--fault all --report out.json')
+	@$(BIN)/airbag demo $(ARGS)
+
+.PHONY: up
+up: $(VENV)/.demo binaries ## Run the whole stack until Ctrl-C
+	@$(BIN)/airbag up $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev binaries ## Run every test
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@sh -n demo/bootstrap.sh
+
+.PHONY: bench
+bench: $(VENV)/.dev binaries ## Run the benchmarks (NAME=one to run one)
+	@set -e; for file in $(if $(NAME),bench/$(NAME).py,$(wildcard bench/[a-z]*.py)); do $(BIN)/python $$file; done
+
+.PHONY: binaries
+binaries: ## Install Prometheus and Alertmanager where they are missing
+	@demo/bootstrap.sh binaries
+
+.PHONY: lock
+lock: $(VENV)/.dev ## Renew requirements/*.lock
+	@$(BIN)/uv pip compile -q --upgrade $(LOCK) --extra dev requirements/build.in -o requirements/dev.lock
+	@$(BIN)/uv pip compile -q $(LOCK) --extra demo requirements/build.in -c requirements/dev.lock -o requirements/demo.lock
+	@$(BIN)/uv pip compile -q $(LOCK) requirements/build.in -c requirements/dev.lock -o requirements/base.lock
+	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/proto.in -o requirements/proto.lock
+COMPILE := --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
+LOCK := $(COMPILE) pyproject.toml
+
+$(BIN)/python:
+	@demo/bootstrap.sh python $(VENV)
+
+# $(1): which lock file
+define install
+	@echo "Installing Python packages from requirements/$(1).lock into $(VENV) (TensorFlow is large: a minute or two the first time)."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+endef
+
+$(VENV)/.demo: requirements/demo.lock pyproject.toml | $(BIN)/python
+	$(call install,demo)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
+	$(call install,dev)
+	@touch $@ $(VENV)/.demo
+
+# The generator needs an older protobuf than TensorFlow does, hence an environment of its own.
+.cache/proto/.ready: requirements/proto.lock
+	@mkdir -p .cache
+	@demo/bootstrap.sh python .cache/proto
+	@.cache/proto/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/proto.lock
+	@touch $@
+
+.PHONY: proto
+proto: .cache/proto/.ready ## Generate airbag/serving/proto from its .proto file
+	@PYTHON=.cache/proto/bin/python airbag/serving/proto/generate.sh
+
+.PHONY: proto-check
+proto-check: .cache/proto/.ready
+	@PYTHON=.cache/proto/bin/python airbag/serving/proto/generate.sh .cache/proto/out
+	@for file in tfs_pb2.py tfs_pb2.pyi; do cmp airbag/serving/proto/$$file .cache/proto/out/airbag/serving/proto/$$file || \
+		{ echo "airbag: $$file is not what its .proto gives; run make proto"; exit 1; }; done
+
+.PHONY: clean
+clean: ## Remove environments, caches and run folders
+	@rm -rf $(VENV) .cache .airbag

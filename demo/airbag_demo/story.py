@@ -1,0 +1,148 @@
+"""One fault from release to recovery: the stack runs alone, the story only watches and takes the times."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from airbag.errors import AirbagError, StartError
+from airbag.serving.groups import load_servings
+from airbag.serving.model_config import ModelConfigFile
+from airbag.serving.reader import Reader
+from airbag_demo.processes import Processes
+from airbag_demo.releases import MODEL, publish
+from airbag_demo.report import Action, Ending, Report, Story, report
+from airbag_demo.stack import Stack
+from airbag_demo.traffic import Reports, Rows, Traffic
+
+FAULTS = ("accuracy", "errors", "latency", "load")
+GOOD, BAD = 2, 3
+RATE = 50.0
+LABEL_DELAY = 1.0
+TERMINAL = {"SUCCEEDED", "SUPPRESSED", "FAILED", "CANCELLED", "NEEDS_HUMAN"}
+
+_CONFIG = """\
+model_config_list {{
+  config {{
+    name: "{model}"
+    base_path: "{base}"
+    model_platform: "tensorflow"
+    model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Told what is going on while it goes on. `tick` is called about twice a second with the stage reached."""
+
+    stage: Callable[[str], None]
+    tick: Callable[[], None]
+
+
+def fill_store(stack: Stack, releases: Path) -> None:
+    """Versions 1 and 2 in the model store, and the `models.config` that serves both. Does nothing the second time."""
+    config = stack.store / "models.config"
+    if config.exists():
+        return
+    for version in (1, GOOD):
+        publish(releases / "good" / str(version), stack.store / MODEL, version)
+    config.write_text(_CONFIG.format(model=MODEL, base=stack.store / MODEL))
+
+
+def traffic(stack: Stack, releases: Path) -> Traffic:
+    """The held-out rows against the stack, judged by the latency bound of its configuration."""
+    [group] = load_servings(stack.file("exporters/exporters.yml")).servings
+    reports = Reports(stack.url("quality-exporter"), LABEL_DELAY)
+    bound = group.models[0].expect.latency_bound
+    return Traffic(stack.endpoint, Rows.read(releases / "held_out.npz"), reports, rate=RATE, latency_bound=bound)
+
+
+def tell(fault: str, stack: Stack, processes: Processes, releases: Path, client: Traffic, watch: Watch) -> Report:
+    """Release a bad version 3 and watch the stack deal with it. Never touches the server itself."""
+    rows = len(Rows.read(releases / "held_out.npz").digits)
+    one_round = rows / RATE
+
+    def wait(seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            processes.check()
+            if done():
+                return True
+            watch.tick()
+            time.sleep(0.25)
+        return done()
+
+    watch.stage(f"version {GOOD} serves; one round of {rows} rows shows how good it is")
+    settled = max(one_round + 1, 16)  # one round, and at least the 15 s window of the rules
+    wait(settled)
+    publish(releases / "faults" / fault, stack.store / MODEL, BAD)
+    watch.stage(f"version {BAD} is released (its fault: {fault})")
+    released_at = time.time()
+    release(stack, BAD)
+    wait(90, lambda: (found := latest_action(stack)) is not None and found.state in TERMINAL)
+    action = latest_action(stack) or Action("NONE", "the receiver was never called", *[None] * 6)
+    watch.stage(f"the receiver says {action.state}; one more round of rows shows how good the server is now")
+    wait(one_round + 2)
+    wait(10, lambda: people_told(stack))
+    story = Story(fault, GOOD, BAD, released_at, client.seen.all(), action, _ending(stack))
+    return report(story)
+
+
+def release(stack: Stack, version: int) -> None:
+    """Run `airbag release` as an operator would. StartError with its words when it refuses."""
+    policy = f"--config.file={stack.file('alertmanager/policy.yml')}"
+    command = [sys.executable, "-m", "airbag", "release", policy, "--no-wait", MODEL, str(version)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        raise StartError(f"airbag release failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def actions(stack: Stack) -> list[dict[str, Any]]:  # Any: JSON
+    """What the receiver has done and is doing, the newest first; empty while it does not answer."""
+    token = stack.token_file.read_text().strip()
+    try:
+        answer = requests.get(
+            stack.url("receiver") + "/v1/actions", headers={"Authorization": f"Bearer {token}"}, timeout=2
+        )
+    except requests.RequestException:
+        return []
+    return list(answer.json()["actions"]) if answer.ok else []
+
+
+def latest_action(stack: Stack) -> Action | None:
+    """The newest action against the bad version that is not just a suppressed repetition, else the newest of all."""
+    found = [each for each in actions(stack) if each["bad_version"] == BAD]
+    found.sort(key=lambda each: (each["state"] != "SUPPRESSED", each["received_at"] or 0))
+    if not found:
+        return None
+    fields = ("state", "reason", "alert_at", "received_at", "decided_at", "armed_at", "acted_at", "available_at")
+    return Action(*(found[-1][field] for field in fields))
+
+
+def people_told(stack: Stack) -> bool:
+    """Whether the people's channel got the outcome of the rollback."""
+    try:
+        messages = requests.get(stack.url("people") + "/messages", timeout=2).json()
+    except requests.RequestException:
+        return False
+    wanted = {"alertname": "AirbagRollbackSucceeded", "model_version": str(BAD)}
+    return any(wanted.items() <= message["labels"].items() for message in messages)
+
+
+def _ending(stack: Stack) -> Ending:
+    try:
+        with Reader(stack.endpoint) as reader:
+            serving = reader.default_version(MODEL)
+    except AirbagError:
+        serving = None
+    policy = ModelConfigFile(stack.store / "models.config").read().policy(MODEL)
+    return Ending(serving, policy.versions, people_told(stack))

@@ -1,0 +1,1 @@
+"""Trains the demo's digit classifier with TensorFlow and writes good and bad releases of it as SavedModels."""
