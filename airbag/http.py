@@ -145,7 +145,7 @@ def serve(app: Starlette, surface: Surface, address: Address, *, shutdown_timeou
         app, log_config=None, access_log=False, lifespan="on", server_header=False, ws="none",
         timeout_graceful_shutdown=int(shutdown_timeout),
     )  # fmt: skip
-    log.info("listening", extra={"process": surface.name, "address": str(Address(*listener.getsockname()[:2]))})
+    log.info("listening", extra={"who": surface.name, "address": str(Address(*listener.getsockname()[:2]))})
     uvicorn.Server(config).run(sockets=[listener])
     listener.close()
-    log.info("stopped", extra={"process": surface.name})
+    log.info("stopped", extra={"who": surface.name})
