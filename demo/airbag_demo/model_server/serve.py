@@ -1,0 +1,90 @@
+"""Puts the parts together, in the order in which the real server starts them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from airbag_demo.model_server import config as configs
+from airbag_demo.model_server import grpc_api, http_server
+from airbag_demo.model_server.core import ServerCore, poll_config
+from airbag_demo.model_server.flags import CPUS, Flags
+from airbag_demo.model_server.manager import Options, VersionManager
+from airbag_demo.model_server.metrics import ServerMetrics
+from airbag_demo.model_server.rest_api import RestApi
+from airbag_demo.model_server.saved_model import SavedModel, SavedModelLoader
+from airbag_demo.model_server.states import EventBus
+from airbag_demo.model_server.status import StatusError, invalid
+from airbag_demo.model_server.storage import StoragePoller
+from airbag_demo.model_server.warmup import warm_up
+
+log = logging.getLogger("airbag.model_server")
+
+
+def serve(flags: Flags) -> None:
+    """Load, open the ports, and serve until the process is ended. StatusError or StartError if it cannot start."""
+    metrics = ServerMetrics()
+    core = _core(flags, metrics)
+    core.start(_first_config(flags), 4 * CPUS, flags.num_load_threads)
+    if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
+        polling = (flags.model_config_file, flags.model_config_file_poll_wait_seconds, core.reload)
+        threading.Thread(target=poll_config, args=polling, name="config", daemon=True).start()
+    if flags.port:
+        api = grpc_api.GrpcApi(core, metrics)
+        grpc_server = grpc_api.serve(api, flags.bind_address, flags.port, flags.grpc_max_threads)
+        log.info("Running gRPC ModelServer at %s:%d ...", flags.bind_address, flags.port)
+    _open_rest(flags, core, metrics)
+    threading.Event().wait()
+    del grpc_server
+
+
+def _core(flags: Flags, metrics: ServerMetrics) -> ServerCore:
+    def replay(model: SavedModel) -> None:
+        if flags.enable_model_warmup:
+            warm_up(model, metrics)
+
+    loader = SavedModelLoader(
+        metrics, flags.tensorflow_inter_op_parallelism, flags.tensorflow_intra_op_parallelism, replay
+    )
+    bus = EventBus()
+    options = Options(
+        flags.num_load_threads,
+        flags.num_unload_threads,
+        flags.max_num_load_retries,
+        flags.load_retry_interval_micros / 1e6,
+    )
+    manager = VersionManager(loader, bus, options)
+    storage = StoragePoller(manager.ask, flags.file_system_poll_wait_seconds)
+    core = ServerCore(manager, bus, storage, flags.allow_version_labels_for_unavailable_models)
+    manager.start()
+    return core
+
+
+def _first_config(flags: Flags) -> configs.Config:
+    if flags.model_config_file:
+        return configs.read(flags.model_config_file, configs.parse_models)
+    if not flags.model_base_path:
+        raise invalid("Both server_options.model_base_path and server_options.model_config_file are empty!")
+    return configs.single_model(flags.model_name, flags.model_base_path)
+
+
+def _metrics_path(file: str) -> str | None:
+    path: str | None = configs.read(file, configs.parse_monitoring) if file else None
+    return path
+
+
+def _open_rest(flags: Flags, core: ServerCore, metrics: ServerMetrics) -> None:
+    """A monitoring file that cannot be used keeps the REST port closed; gRPC goes on, as in the real server."""
+    if not flags.rest_api_port:
+        return
+    if flags.rest_api_port == flags.port:
+        log.error("--rest_api_port cannot be same as --port. Skipped exporting HTTP/REST API.")
+        return
+    try:
+        page = _metrics_path(flags.monitoring_config_file)
+    except StatusError as error:
+        log.error("Failed to start server. Error: %s", error.status)  # noqa: TRY400 - the real server's one line
+        return
+    api = RestApi(core, metrics, flags.rest_api_timeout_in_ms, page)
+    http_server.serve(api, flags.bind_address, flags.rest_api_port, flags.rest_api_num_threads)
+    log.info("Exporting HTTP/REST API at:%s:%d ...", flags.bind_address, flags.rest_api_port)
