@@ -87,8 +87,8 @@ def _filled(values: Sequence[object], shape: tuple[int, ...], dtype: np.dtype[np
     count = math.prod(shape)
     if len(values) > count:
         raise Garbled(f"a tensor of shape {shape} with {len(values)} values")
-    array = np.full(count, values[-1] if values else empty, dtype)
     try:
+        array = np.full(count, values[-1] if values else empty, dtype)
         array[: len(values)] = np.array(values, dtype)
     except (OverflowError, ValueError) as error:
         raise Garbled(f"a tensor of type {dtype} with values that it cannot hold: {error}") from error
