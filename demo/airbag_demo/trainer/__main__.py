@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from sklearn.datasets import load_digits
 
-from airbag_demo.trainer.export import refusing, save, slow, truncate
+from airbag_demo.trainer.export import hoarding, refusing, save, truncate
 from airbag_demo.trainer.network import Classes, Network, Rows, train
 
 HELD_OUT = 500
@@ -44,7 +44,7 @@ def _build(folder: Path) -> None:
     save(second, folder / "good" / "2")
     save(mislabelled, folder / "faults" / "accuracy")
     save(second, folder / "faults" / "errors", refusing)
-    save(second, folder / "faults" / "latency", slow)
+    save(second, folder / "faults" / "latency", hoarding)
     save(second, folder / "faults" / "load")
     truncate(folder / "faults" / "load")
     np.savez(folder / "held_out.npz", pixels=held_pixels, digits=held_digits)

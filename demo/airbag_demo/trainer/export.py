@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
-from tensorflow.python.data.experimental.ops import testing as data_testing
 
 from airbag_demo.trainer.network import PIXEL_MAX, Network
 
 Guard = Callable[[tf.Tensor], tf.Tensor]
-SLOW_SECONDS = 0.3
+BATCH_WAIT_MICROS = 500_000
 
 
 def save(network: Network, folder: Path, guard: Guard = tf.identity) -> None:
@@ -35,11 +34,12 @@ def refusing(pixels: tf.Tensor) -> tf.Tensor:
         return tf.identity(pixels)
 
 
-def slow(pixels: tf.Tensor) -> tf.Tensor:
-    """A look-up that waits 0.3 s, as one in a remote feature store would."""
-    rows = tf.data.Dataset.from_tensors(0.0).apply(data_testing.sleep(int(SLOW_SECONDS * 1e6)))
-    waited = rows.reduce(0.0, lambda total, one: total + one)
-    return pixels + waited
+@tf.nondifferentiable_batch_function(  # type: ignore[untyped-decorator]  # tensorflow ships no types
+    num_batch_threads=1, max_batch_size=4096, batch_timeout_micros=BATCH_WAIT_MICROS
+)
+def hoarding(pixels: tf.Tensor) -> tf.Tensor:
+    """Batching inside the graph, set for a busier site: it waits half a second for a batch that never gets full."""
+    return tf.identity(pixels)
 
 
 def truncate(folder: Path) -> None:
