@@ -1,0 +1,42 @@
+"""`airbag exporter`: one command per exporter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from airbag.http import Address
+from airbag.process import process_options
+from airbag_exporters.config import load_exporters
+
+
+@click.group()
+def exporter() -> None:
+    """Run an exporter. `exporters.yml` says what it watches."""
+
+
+@exporter.command()
+@process_options("exporters/exporters.yml", ":9810")
+def serving(config_file: Path, config_check: bool, listen_address: Address) -> None:
+    """What TensorFlow Serving does, per model version."""
+    config = load_exporters(config_file)
+    if config_check:
+        click.echo(f"{config_file}: OK")
+        return
+    from airbag_exporters.serving.process import run  # gRPC would cost the other exporter memory
+
+    run(config_file, config, listen_address)
+
+
+@exporter.command()
+@process_options("exporters/exporters.yml", ":9811")
+def quality(config_file: Path, config_check: bool, listen_address: Address) -> None:
+    """Whether the answers are right: predictions joined with their labels, per model version."""
+    config = load_exporters(config_file)
+    if config_check:
+        click.echo(f"{config_file}: OK")
+        return
+    from airbag_exporters.quality.process import run
+
+    run(config_file, config, listen_address)

@@ -1,0 +1,1 @@
+"""The quality exporter: whether the answers were right, once their labels are known."""

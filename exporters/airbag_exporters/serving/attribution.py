@@ -1,0 +1,133 @@
+"""Which version answered: the native counters carry no version, so what happened between two pages is given to one.
+
+The server is looked at before and after each page. What a counter grew by between two pages belongs to version V only
+if V answered by default at every look from before the first page to after the second, and nothing else could have
+answered in between. Everything else goes to `switching`, so that the sum over versions stays the native counter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from airbag.serving.values import State, VersionStatus
+from airbag_exporters.serving.native import Counter, Page
+
+SWITCHING = "switching"
+MULTIPLE = "multiple"
+Routing = Literal["default", "labels", "versions"]
+
+
+@dataclass(frozen=True)
+class View:
+    """One look at one model: its versions, and the one that answers clients who name none (None: nothing serves)."""
+
+    versions: tuple[VersionStatus, ...]
+    default: int | None
+
+    def in_state(self, *states: State) -> set[int]:
+        """The versions that are in one of `states`."""
+        return {status.version for status in self.versions if status.state in states}
+
+
+Look = Mapping[str, View]
+"""One look at a server. A model that is missing could not be read."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one poll saw, in that order. `page` is None when it could not be read."""
+
+    before: Look
+    page: Page | None
+    after: Look
+
+
+@dataclass(frozen=True)
+class Increase:
+    """What a native counter grew by, and the version it belongs to: a number, `switching` or `multiple`."""
+
+    counter: Counter
+    owner: str
+    amount: int
+
+
+def owner(views: Sequence[View | None], routing: Routing) -> str:
+    """Who answered from the first view to the last. None among the views is a look that failed."""
+    seen = [view for view in views if view is not None]
+    if routing != "default" and any(len(view.in_state(State.AVAILABLE)) > 1 for view in seen):
+        return MULTIPLE
+    if not seen or len(seen) < len(views):
+        return SWITCHING
+    version = seen[0].default
+    if version is None or any(view.default != version for view in seen):
+        return SWITCHING
+    # AVAILABLE is published after the requests that older versions still held have drained.
+    if version not in seen[0].in_state(State.AVAILABLE):
+        return SWITCHING
+    if any(view.in_state(State.UNLOADING) - {version} for view in seen):
+        return SWITCHING
+    if any(_has_left(earlier, later) for earlier, later in pairwise(seen)):
+        return SWITCHING
+    return str(version)
+
+
+def _has_left(earlier: View, later: View) -> bool:
+    """Whether a version ended between two looks that may have served between them. A failed load never served."""
+    before = {status.version: status for status in earlier.versions}
+    for status in later.versions:
+        was = before.get(status.version)
+        if status.state is not State.END or (was is not None and was.state is State.END and was == status):
+            continue
+        if status.error_code == "OK" or (was is not None and was.state in (State.AVAILABLE, State.UNLOADING)):
+            return True
+    return False
+
+
+class Attribution:
+    """The counters of one server as they were last seen, and the looks since then. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._last: Mapping[Counter, int] | None = None
+        self._looks: list[Look] = []
+
+    def observe(self, sample: Sample, routing: Mapping[str, Routing]) -> list[Increase]:
+        """Take one poll in; what the counters grew by since the page before it.
+
+        A counter first seen by a fresh Attribution, and everything at the first page after a restart of the server,
+        belongs to `switching`. `routing` says how clients choose a version; models that it lacks are nobody's:
+        `multiple`.
+        """
+        self._see(sample.before)
+        if sample.page is None:
+            self._see(sample.after)
+            return []
+        looks = [*self._looks, sample.after]
+        counters, last = sample.page.counters, self._last
+        if last is None or _is_younger(counters, last):
+            last, owners = {}, dict[str, str]()
+        else:
+            owners = {model: owner([look.get(model) for look in looks], kind) for model, kind in routing.items()}
+        self._last = counters
+        self._looks = [sample.before]
+        self._see(sample.after)
+        return [
+            Increase(counter, owners.get(counter.model, SWITCHING if counter.model in routing else MULTIPLE), amount)
+            for counter, value in counters.items()
+            if (amount := value - last.get(counter, 0))
+        ]
+
+    def forget_server(self) -> None:
+        """Another process answers from now on: its counters have nothing to do with the last ones."""
+        self._last, self._looks = None, []
+
+    def _see(self, look: Look) -> None:
+        if not self._looks or self._looks[-1] != look:  # pages may fail for hours; looks that agree count once
+            self._looks.append(look)
+
+
+def _is_younger(counters: Mapping[Counter, int], last: Mapping[Counter, int]) -> bool:
+    """Whether another server process made `counters`: in one process they never fall, and no series ever leaves."""
+    return any(counters.get(counter, -1) < value for counter, value in last.items())

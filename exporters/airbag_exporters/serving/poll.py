@@ -1,0 +1,167 @@
+"""The steady poll of one server: once a second, on a thread of its own, so that no server waits for another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from airbag.clock import Clock
+from airbag.serving.groups import ServingGroup, Target
+from airbag.serving.reader import Reader
+from airbag.serving.values import Endpoint
+from airbag_exporters.serving.attribution import Attribution
+from airbag_exporters.serving.look import PARTS, Defaults, Observation, Statuses, observe
+from airbag_exporters.serving.totals import Totals
+
+log = logging.getLogger("airbag.exporter.serving")
+K = TypeVar("K")
+T = TypeVar("T")
+
+INTERVAL = 1.0
+STALE_AFTER = 5.0
+"""Seconds for which what was last seen of a server is still shown while it cannot be read."""
+
+_GRPC = "check that the server runs and that `grpc` of this target is its gRPC port"
+_REST = "check `rest` of this target, and that the server runs with --rest_api_port and --monitoring_config_file"
+_REMEDIES = {"status": _GRPC, "metadata": _GRPC, "metrics": _REST}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to poll."""
+
+    group: ServingGroup
+    target: Target
+
+
+@dataclass(frozen=True)
+class TargetState:
+    """What is known about one server, by model name.
+
+    `polled_at` (seconds since the epoch) is None before the first poll ended. `defaults` says who answers now,
+    `last_defaults` who did when somebody last did.
+    """
+
+    polled_at: float | None = None
+    duration: float = 0.0
+    parts: Mapping[str, bool] = field(default_factory=dict)
+    versions: Statuses = field(default_factory=dict)
+    defaults: Defaults = field(default_factory=dict)
+    last_defaults: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
+    known: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    switches: Mapping[str, int] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
+
+
+def next_tick(start: float, now: float) -> float:
+    """The next moment of the grid that begins at `start`; ticks that were missed are left out, not made up for."""
+    return start + (int((now - start) / INTERVAL) + 1) * INTERVAL
+
+
+class Poller:
+    """Polls one server and keeps its counters. Any thread may read `state`; `run` and `poll` belong to one."""
+
+    def __init__(self, plan: Plan, clock: Clock) -> None:
+        self.state = TargetState()
+        self._plan = plan
+        self._clock = clock
+        self._stopped = threading.Event()
+        self._reader: Reader | None = None
+        self._address: object = None
+        self._attribution = Attribution()
+        self._totals = Totals()
+        self._answered_at: dict[str, float] = {}
+        self._failing_since: dict[str, float] = {}
+
+    def adopt(self, plan: Plan) -> None:
+        """Poll by this plan from the next tick on. Counters go on, also when the address changes."""
+        self._plan = plan
+
+    def stop(self) -> None:
+        """End `run` at its next tick."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Poll on a steady grid until `stop`."""
+        start = self._clock.monotonic()
+        while not self._stopped.is_set():
+            try:
+                self.poll()
+            except Exception:  # one surprising answer must not end the polling of this server
+                log.exception("a poll failed for a reason of our own", extra=self._names())
+                self.state = replace(self.state, polled_at=self._clock.now(), parts=dict.fromkeys(PARTS, False))
+            now = self._clock.monotonic()
+            self._clock.sleep(next_tick(start, now) - now)
+        if self._reader:
+            self._reader.close()
+
+    def poll(self) -> None:
+        """One tick: look, count, publish."""
+        plan, started = self._plan, self._clock.monotonic()
+        seen = observe(self._open(plan), plan.group, plan.target, self._clock)
+        routing = {model.name: model.routing for model in plan.group.models}
+        bounds = {model.name: model.expect.latency_bound for model in plan.group.models}
+        self._totals.add(self._attribution.observe(seen.sample, routing), bounds)
+        self._tell(seen)
+        state = self._with_versions(self._with_defaults(self.state, seen), seen)
+        self.state = replace(
+            state,
+            polled_at=self._clock.now(),
+            duration=self._clock.monotonic() - started,
+            parts={part: failure is None for part, failure in seen.failures.items()},
+            totals=self._totals.copy(),
+        )
+
+    def _open(self, plan: Plan) -> Reader:
+        address = (plan.target.grpc, plan.target.rest, plan.group.native_metrics_path)
+        if self._reader is None or self._address != address:
+            if self._reader:
+                self._reader.close()
+                self._attribution.forget_server()
+            self._reader = Reader(Endpoint(plan.target.grpc, plan.target.rest), plan.group.native_metrics_path)
+            self._address = address
+        return self._reader
+
+    def _with_versions(self, state: TargetState, seen: Observation) -> TargetState:
+        known = {
+            name: state.known.get(name, frozenset()) | {status.version for status in statuses}
+            for name, statuses in seen.versions.items()
+        }
+        versions = self._still_fresh("status", state.versions, seen.versions)
+        return replace(state, versions=versions, known={**state.known, **known})
+
+    def _with_defaults(self, state: TargetState, seen: Observation) -> TargetState:
+        last, switches = dict(state.last_defaults), dict(state.switches)
+        for name, version in (item for defaults in seen.defaults for item in defaults.items()):
+            if version is not None:
+                switches[name] = switches.get(name, 0) + (last.get(name, version) != version)
+                last[name] = version
+        newest = {**seen.defaults[0], **seen.defaults[1]}
+        defaults = self._still_fresh("metadata", state.defaults, newest)
+        labels = self._still_fresh("metadata", state.labels, seen.labels)
+        return replace(state, defaults=defaults, last_defaults=last, switches=switches, labels=labels)
+
+    def _still_fresh(self, part: str, old: Mapping[K, T], new: Mapping[K, T]) -> dict[K, T]:
+        """What was just read over what was read before, the latter only while it is no older than STALE_AFTER."""
+        now = self._clock.monotonic()
+        if new:
+            self._answered_at[part] = now
+        return {**old, **new} if self._answered_at.get(part, now) > now - STALE_AFTER else {}
+
+    def _tell(self, seen: Observation) -> None:
+        """Say when a part begins to fail and when it works again, not in between."""
+        for part, failure in seen.failures.items():
+            if failure and part not in self._failing_since:
+                self._failing_since[part] = self._clock.monotonic()
+                detail = {"part": part, "reason": str(failure), "remedy": _REMEDIES[part]}
+                log.warning("cannot be read", extra={**self._names(), **detail})
+            elif not failure and part in self._failing_since:
+                seconds = round(self._clock.monotonic() - self._failing_since.pop(part), 1)
+                log.info("can be read again", extra={**self._names(), "part": part, "failed_seconds": seconds})
+
+    def _names(self) -> dict[str, object]:
+        return {"serving": self._plan.group.name, "target": self._plan.target.name}
