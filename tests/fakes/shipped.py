@@ -1,0 +1,40 @@
+"""The shipped configuration files as tests look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from airbag.config import replace_tokens
+from tests.fakes.binaries import ROOT
+
+RULES = ROOT / "prometheus" / "rules"
+RUNBOOKS = ROOT / "prometheus" / "runbooks"
+
+
+def rules() -> list[dict[str, Any]]:
+    """Every record and alert, in order."""
+    return [rule for file in sorted(RULES.glob("*.yml")) for rule in _rules_of(yaml.safe_load(file.read_text()))]
+
+
+def _rules_of(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for group in document["groups"]:
+        yield from group["rules"]
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """Every alert by its name."""
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+def copy(folder: str, target: Path, tokens: dict[str, str]) -> Path:
+    """A copy of a folder's configuration files with local paths and addresses, as `airbag up` makes it."""
+    for path in (ROOT / folder).rglob("*"):
+        if path.suffix in {".yml", ".tmpl"}:
+            local = target / path.relative_to(ROOT / folder)
+            local.parent.mkdir(parents=True, exist_ok=True)
+            local.write_text(replace_tokens(path.read_text(), tokens))
+    return target
