@@ -1,0 +1,187 @@
+"""One SQLite file, one process, every commit on the disk before it returns."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from airbag.errors import AirbagError, StartError
+from airbag_rollback.engine.states import REOPENS, TOUCHING, State
+
+SCHEMA_VERSION = "1"
+
+
+def _quoted(states: frozenset[State]) -> str:
+    return ", ".join(f"'{state}'" for state in sorted(states))
+
+
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, received_at REAL NOT NULL, body BLOB NOT NULL, admitted_at REAL, results TEXT
+);
+CREATE INDEX IF NOT EXISTS deliveries_pending ON deliveries (id) WHERE admitted_at IS NULL;
+CREATE TABLE IF NOT EXISTS actions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, serving TEXT NOT NULL, model_name TEXT NOT NULL,
+    state TEXT NOT NULL, rev INTEGER NOT NULL, document BLOB NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_action_per_key ON actions (key) WHERE state NOT IN ({_quoted(REOPENS)});
+CREATE UNIQUE INDEX IF NOT EXISTS one_effect_per_model ON actions (serving, model_name)
+    WHERE state IN ({_quoted(TOUCHING)});
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, action_id INTEGER NOT NULL REFERENCES actions (id), at REAL NOT NULL,
+    before TEXT NOT NULL, after TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_of_action ON events (action_id);
+CREATE TRIGGER IF NOT EXISTS events_are_not_changed BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER IF NOT EXISTS events_are_not_deleted BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TABLE IF NOT EXISTS models (
+    serving TEXT NOT NULL, model_name TEXT NOT NULL, epoch INTEGER NOT NULL, serves TEXT NOT NULL, wanted TEXT,
+    seen_at REAL NOT NULL, PRIMARY KEY (serving, model_name)
+);
+CREATE TABLE IF NOT EXISTS ledger (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, serving TEXT NOT NULL, model_name TEXT NOT NULL, epoch INTEGER NOT NULL,
+    version INTEGER NOT NULL, since REAL NOT NULL, until REAL, rolled_back INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS ledger_of_model ON ledger (serving, model_name, version);
+CREATE TABLE IF NOT EXISTS wants (
+    serving TEXT NOT NULL, model_name TEXT NOT NULL, version INTEGER NOT NULL, since REAL NOT NULL,
+    PRIMARY KEY (serving, model_name, version)
+);
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, action_id INTEGER NOT NULL REFERENCES actions (id), at REAL NOT NULL,
+    alert TEXT NOT NULL, delivered_at REAL
+);
+CREATE INDEX IF NOT EXISTS outbox_pending ON outbox (id) WHERE delivered_at IS NULL;
+"""
+
+
+class JournalError(AirbagError):
+    """The journal cannot be written or read now: disk full, read-only, damaged."""
+
+    reason = "journal"
+    retryable = True
+
+
+class Overtaken(AirbagError):
+    """Somebody else moved the action first, or already holds what it needs."""
+
+    reason = "overtaken"
+
+
+class Database:
+    """The connection, shared by all threads of the one process that may hold it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._held = _hold(path)
+        self._last_error = ""
+        try:
+            self._connection = _connect(path)
+        except BaseException:
+            os.close(self._held)
+            raise
+
+    @property
+    def last_error(self) -> str:
+        """Why the latest write failed; "" after one that worked."""
+        return self._last_error
+
+    def close(self) -> None:
+        """Close; calls after it raise JournalError."""
+        with self._lock:
+            self._connection.close()
+            os.close(self._held)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it is on the disk when the block ends, or nothing. JournalError when it cannot be.
+
+        Blocks may nest; the outermost commits.
+        """
+        with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                self._give_up()
+                if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+                    self._last_error = str(error)
+                    raise JournalError(f"cannot write the journal {self._path}: {error}") from error
+                raise
+            self._last_error = ""
+
+    def _give_up(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # the disk that failed may also have ended the transaction
+            self._connection.execute("ROLLBACK")
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """All rows that answer `query`; Any, since columns differ in type."""
+        with self._lock:
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise JournalError(f"cannot read the journal {self._path}: {error}") from error
+
+
+def _hold(path: Path) -> int:
+    """Lock a file beside the journal for as long as this process lives."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartError(
+            f"cannot open the journal {path}: {error.strerror}. Make its folder writable, or change `journal`"
+        ) from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(held)
+        raise StartError(
+            f"cannot open the journal {path}: another process holds it. Run one receiver per journal"
+        ) from error
+    return held
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (SCHEMA_VERSION,))
+        (found,) = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+    except sqlite3.Error as error:
+        raise StartError(
+            f"cannot open the journal {path}: {error}. Make room or make it writable; a damaged one can be moved away"
+        ) from error
+    if found != SCHEMA_VERSION:
+        connection.close()
+        raise StartError(
+            f"the journal {path} has schema {found}, this Airbag writes {SCHEMA_VERSION}. Use the Airbag that wrote it"
+        )
+    _sync_folder(path.parent)
+    return connection
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file is there after a power cut only when its folder is on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,49 @@
+"""Webhook bodies: durable before they are answered, admitted by the worker later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from airbag_rollback.journal.database import Database
+from airbag_rollback.records import Delivery
+
+_KEPT = 30 * 86400.0
+
+
+class Deliveries:
+    """The table `deliveries`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def accept(self, body: bytes, now: float) -> int:
+        """Put a body on the disk and return its number. JournalError when it cannot be."""
+        with self._database.write() as connection:
+            cursor = connection.execute("INSERT INTO deliveries (received_at, body) VALUES (?, ?)", (now, body))
+            return int(cursor.lastrowid or 0)
+
+    def pending(self) -> list[Delivery]:
+        """The deliveries that no worker has looked at yet, oldest first."""
+        rows = self._database.rows(
+            "SELECT id, received_at, body FROM deliveries WHERE admitted_at IS NULL ORDER BY id LIMIT 100"
+        )
+        return [Delivery(*row) for row in rows]
+
+    def admitted(self, delivery: Delivery, results: Sequence[str], now: float) -> None:
+        """Record what became of each alert of the delivery."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE deliveries SET admitted_at = ?, results = ? WHERE id = ?",
+                (now, json.dumps(list(results)), delivery.id),
+            )
+
+    def results(self, delivery_id: int) -> list[str] | None:
+        """What became of each alert; None while nobody looked."""
+        rows = self._database.rows("SELECT results FROM deliveries WHERE id = ?", delivery_id)
+        return json.loads(rows[0][0]) if rows and rows[0][0] else None
+
+    def prune(self, now: float) -> None:
+        """Forget deliveries that were admitted more than 30 days ago."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM deliveries WHERE admitted_at < ?", (now - _KEPT,))

@@ -1,0 +1,128 @@
+"""What served when: the memory that a version to go back to is chosen from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from airbag_rollback.journal.database import Database
+from airbag_rollback.records import Served
+
+_NOTE_EVERY = 10.0
+_GAP = 15.0
+
+
+class Ledger:
+    """The tables `models` (now), `ledger` (stints of serving) and `wants` (since when the configuration names it)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def observe(
+        self, serving: str, model: str, serves: frozenset[int], wanted: frozenset[int] | None, now: float
+    ) -> int:
+        """Take down what serves by default and what is wanted; returns the deployment epoch.
+
+        The epoch grows whenever either changes, also by our own hand. An observation in which nothing serves changes
+        nothing: a server that restarts is no release.
+        """
+        found = self._database.rows(
+            "SELECT epoch, serves, wanted, seen_at FROM models WHERE serving = ? AND model_name = ?", serving, model
+        )
+        epoch, before, before_wanted, seen_at = found[0] if found else (0, "[]", None, now)
+        serves_text = _text(serves) if serves else before
+        wanted_text = None if wanted is None else _text(wanted)
+        changed = (serves_text, wanted_text) != (before, before_wanted)
+        if found and not changed and now - seen_at < _NOTE_EVERY:
+            return int(epoch)
+        with self._database.write() as connection:
+            epoch += changed
+            connection.execute(
+                "INSERT INTO models VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (serving, model_name) DO UPDATE SET "
+                "epoch = excluded.epoch, serves = excluded.serves, wanted = excluded.wanted, "
+                "seen_at = excluded.seen_at",
+                (serving, model, epoch, serves_text, wanted_text, now),
+            )
+            if serves_text != before:
+                # After a time in which nobody looked, only the part that was seen counts as served.
+                until = now if now - seen_at <= _GAP else seen_at
+                self._stints(serving, model, frozenset(json.loads(serves_text)), int(epoch), until, now)
+            if wanted_text != before_wanted:
+                self._wants(serving, model, wanted or frozenset(), now)
+        return int(epoch)
+
+    def _stints(self, serving: str, model: str, serves: frozenset[int], epoch: int, until: float, now: float) -> None:
+        with self._database.write() as connection:
+            rows = connection.execute(
+                "SELECT id, version FROM ledger WHERE serving = ? AND model_name = ? AND until IS NULL",
+                (serving, model),
+            ).fetchall()
+            connection.executemany(
+                "UPDATE ledger SET until = ? WHERE id = ?",
+                [(until, row) for row, version in rows if version not in serves],
+            )
+            connection.executemany(
+                "INSERT INTO ledger (serving, model_name, epoch, version, since) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (serving, model, epoch, version, now)
+                    for version in sorted(serves - {version for _, version in rows})
+                ],
+            )
+
+    def _wants(self, serving: str, model: str, wanted: Iterable[int], now: float) -> None:
+        with self._database.write() as connection:
+            rows = connection.execute(
+                "SELECT version FROM wants WHERE serving = ? AND model_name = ?", (serving, model)
+            ).fetchall()
+            gone = {version for (version,) in rows} - set(wanted)
+            connection.executemany(
+                "DELETE FROM wants WHERE serving = ? AND model_name = ? AND version = ?",
+                [(serving, model, version) for version in gone],
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO wants VALUES (?, ?, ?, ?)",
+                [(serving, model, version, now) for version in wanted],
+            )
+
+    def epoch(self, serving: str, model: str) -> int:
+        """The present epoch; 0 for a model that was never seen."""
+        rows = self._database.rows("SELECT epoch FROM models WHERE serving = ? AND model_name = ?", serving, model)
+        return int(rows[0][0]) if rows else 0
+
+    def released_at(self, serving: str, model: str, version: int) -> float | None:
+        """When the version was released: since when it is wanted without a break, else when it first served."""
+        rows = self._database.rows(
+            "SELECT since FROM wants WHERE serving = ? AND model_name = ? AND version = ?", serving, model, version
+        ) or self._database.rows(
+            "SELECT min(since) FROM ledger WHERE serving = ? AND model_name = ? AND version = ?",
+            serving,
+            model,
+            version,
+        )
+        return rows[0][0] if rows else None
+
+    def served(self, serving: str, model: str, now: float) -> list[Served]:
+        """Every version that ever served here."""
+        rows = self._database.rows(
+            "SELECT version, sum(coalesce(until, ?) - since), max(rolled_back), "
+            "CASE WHEN count(until) = count(*) THEN max(until) END "
+            "FROM ledger WHERE serving = ? AND model_name = ? GROUP BY version", now, serving, model,
+        )  # fmt: skip
+        return [Served(version, soak, bool(bad), until) for version, soak, bad, until in rows]
+
+    def rolled_back(self, serving: str, model: str, version: int) -> None:
+        """Never go back to this one."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE ledger SET rolled_back = 1 WHERE serving = ? AND model_name = ? AND version = ?",
+                (serving, model, version),
+            )
+
+    def present(self) -> list[tuple[str, str, int, list[int], list[int] | None]]:
+        """Per model: serving, model, epoch, what serves, what is wanted."""
+        rows = self._database.rows("SELECT serving, model_name, epoch, serves, wanted FROM models ORDER BY 1, 2")
+        return [(s, m, e, json.loads(serves), wanted and json.loads(wanted)) for s, m, e, serves, wanted in rows]
+
+
+def _text(versions: frozenset[int]) -> str:
+    return json.dumps(sorted(versions))

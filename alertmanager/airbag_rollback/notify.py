@@ -1,0 +1,79 @@
+"""Tells people how an action ended, through Alertmanager and nobody else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import requests
+
+from airbag.clock import Clock
+from airbag.errors import AirbagError
+from airbag_rollback.journal import Journal
+from airbag_rollback.metrics import Metrics
+from airbag_rollback.outcomes import still_shown
+
+log = logging.getLogger("airbag.receiver.notify")
+
+
+class Notifier(threading.Thread):
+    """Posts what lies in the outbox until at least one Alertmanager took it. Never in the worker's way."""
+
+    def __init__(
+        self, urls: Callable[[], tuple[str, ...]], journal: Journal, metrics: Metrics, clock: Clock, every: float = 0.5
+    ) -> None:
+        super().__init__(name="notifier", daemon=True)
+        self._urls = urls
+        self._journal = journal
+        self._metrics = metrics
+        self._clock = clock
+        self._every = every
+        self._ending = threading.Event()
+        self._http = requests.Session()
+        self._http.trust_env = False  # a proxy meant for the internet has no say here
+        self._failing: set[str] = set()
+
+    def stop(self) -> None:
+        """End after the present post."""
+        self._ending.set()
+
+    def run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                failed = self.empty()
+            except AirbagError as error:
+                log.warning("the outbox cannot be worked", extra={"reason": str(error)})
+                failed = True
+            except Exception:
+                log.exception("telling people failed")
+                failed = True
+            self._ending.wait(self._every * (4 if failed else 1))
+        self._http.close()
+
+    def empty(self) -> bool:
+        """Post every waiting message once; whether one was left behind."""
+        waiting = self._journal.outbox.pending()
+        self._metrics.waiting.set(len(waiting))
+        for message in waiting:
+            alert = still_shown(message.alert, self._clock.now())
+            taken = [self._post(url, alert) for url in self._urls()]
+            if not any(taken):
+                return True
+            self._journal.outbox.delivered(message, self._clock.now())
+        self._metrics.waiting.set(0)
+        return False
+
+    def _post(self, url: str, alert: dict[str, object]) -> bool:
+        try:
+            answer = self._http.post(
+                f"{url.rstrip('/')}/api/v2/alerts", json=[alert], timeout=3.0, allow_redirects=False
+            )
+            problem = "" if answer.status_code == requests.codes.ok else f"HTTP {answer.status_code}"
+        except requests.RequestException as error:
+            problem = type(error).__name__
+        self._metrics.notifications.labels("failed" if problem else "delivered").inc()
+        if problem and url not in self._failing:
+            log.warning("Alertmanager took no outcome alert; trying on", extra={"url": url, "reason": problem})
+        self._failing = self._failing | {url} if problem else self._failing - {url}
+        return not problem

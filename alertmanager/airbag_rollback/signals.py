@@ -1,0 +1,89 @@
+"""What each alert that a machine may answer rests on. One line of the table is one alert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from airbag_rollback.engine.verdict import Bad
+
+WINDOW = 15.0
+"""Seconds over which the recording rules look back."""
+
+_RULE = "model_version:airbag_"
+_VERSION = '{serving="$serving",model_name="$model",model_version="$version"}'
+_MODEL = '{serving="$serving",model_name="$model"}'
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The queries behind an alert, with `$serving`, `$model` and `$version` to fill in.
+
+    `history` and `history_samples` are asked at the moment when a version last served. Without `history` the signal
+    has no baseline; without `samples` it rests on a state. `recovered` is asked instead of `value` once the version
+    to go back to serves.
+    """
+
+    value: str
+    threshold: str
+    age: str
+    bad: Bad = Bad.ABOVE
+    samples: str = ""
+    samples_min: str = ""
+    history: str = ""
+    history_samples: str = ""
+    recovered: str = ""
+
+
+def fill(query: str, serving: str, model: str, version: int) -> str:
+    """The query about one version. The names come from our own configuration, so that nothing needs escaping."""
+    filled = query.replace("$serving", serving).replace("$model", model)
+    return filled.replace("$version", str(version))
+
+
+def _compared(value: str, records: str, samples: str, threshold: str, samples_min: str, bad: Bad = Bad.ABOVE) -> Signal:
+    choose = "max" if bad is Bad.ABOVE else "min"
+    return Signal(
+        value=value,
+        threshold=f"{choose}({threshold}{_MODEL})",
+        age=f"time() - timestamp({records})",
+        bad=bad,
+        samples=samples,
+        samples_min=f"max({samples_min}{_MODEL})",
+        history=f"avg_over_time({records}[5m])",
+        history_samples=f"max_over_time({samples}[5m])",
+    )
+
+
+def _failing(selector: str) -> str:
+    """How many versions fail that are wanted; 0 only while the exporter sees the server, else no answer."""
+    wanted = f"airbag_tfs_model_version_wanted{selector} == 1"
+    match = "on(serving, target, model_name, model_version)"
+    failing = f"count((airbag_tfs_model_version_error{selector} == 1) and {match} ({wanted}))"
+    return f'{failing} or (0 * count(airbag_tfs_up{{serving="$serving"}} == 1))'
+
+
+_ERRORS = f"{_RULE}tfs_errors_per_request:ratio15s{_VERSION}"
+_REQUESTS = f"{_RULE}tfs_requests:increase15s{_VERSION}"
+_SLOW = f"{_RULE}tfs_slow_per_answer:ratio15s{_VERSION}"
+_ANSWERS = f"{_RULE}tfs_answers:increase15s{_VERSION}"
+_ACCURACY = f"{_RULE}quality_accuracy:ratio15s{_VERSION}"
+_DOUBT = f"{_RULE}quality_accuracy:stderr15s{_VERSION}"
+_LABELLED = f"{_RULE}quality_labelled:increase15s{_VERSION}"
+
+SIGNALS: Mapping[str, Signal] = {
+    "AirbagErrorRatioHigh": _compared(
+        _ERRORS, _ERRORS, _REQUESTS, "airbag_tfs_error_ratio_max", "airbag_tfs_requests_min"
+    ),
+    "AirbagLatencyHigh": _compared(_SLOW, _SLOW, _ANSWERS, "airbag_tfs_slow_ratio_max", "airbag_tfs_requests_min"),
+    "AirbagAccuracyLow": _compared(
+        f"{_ACCURACY} + 3 * {_DOUBT}", _ACCURACY, _LABELLED,
+        "airbag_quality_accuracy_min", "airbag_quality_labels_min", Bad.BELOW,
+    ),
+    "AirbagVersionLoadFailed": Signal(
+        value=_failing(_VERSION),
+        threshold="vector(0)",
+        age='time() - min(airbag_tfs_last_poll_timestamp_seconds{serving="$serving"})',
+        recovered=_failing(_MODEL),
+    ),
+}  # fmt: skip

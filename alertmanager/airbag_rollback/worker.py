@@ -1,0 +1,141 @@
+"""The thread that moves actions: one step per turn, one sentence per change."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+
+from airbag.clock import Clock
+from airbag.errors import AirbagError
+from airbag_rollback import webhook
+from airbag_rollback.engine.states import TOUCHING, State, after_restart
+from airbag_rollback.journal import Journal
+from airbag_rollback.metrics import Metrics
+from airbag_rollback.records import Action, Delivery
+from airbag_rollback.steps import Steps
+
+log = logging.getLogger("airbag.receiver")
+
+
+class Worker(threading.Thread):
+    """Admits deliveries and steps every open action, as long as something moves; then waits for `wake` or `every`."""
+
+    def __init__(self, steps: Steps, journal: Journal, metrics: Metrics, clock: Clock, every: float = 0.25) -> None:
+        super().__init__(name="worker", daemon=True)
+        self._steps = steps
+        self._journal = journal
+        self._metrics = metrics
+        self._clock = clock
+        self._every = every
+        self._ending = threading.Event()
+        self._woken = threading.Event()
+        self._said: dict[int, tuple[str, str, str]] = {}
+
+    def wake(self) -> None:
+        """Something is to be done now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the present step, which is never cut short."""
+        self._ending.set()
+        self._woken.set()
+
+    def run(self) -> None:
+        recovered = False
+        while not self._ending.is_set():
+            self._woken.clear()
+            moved = False
+            try:
+                if not recovered:
+                    self.recover()
+                    recovered = True
+                moved = self.turn()
+            except AirbagError as error:
+                log.warning("no action: the journal cannot be worked", extra={"reason": str(error)})
+            except Exception:
+                self._metrics.errors.inc()
+                log.exception("a turn failed")
+            if not moved:
+                self._woken.wait(self._every)
+
+    def recover(self) -> None:
+        """After a start: what may have touched a server becomes UNKNOWN, all else is judged anew. None resumes."""
+        policy = self._steps.settings().policy
+        now = self._clock.now()
+        for action in self._journal.actions.open():
+            to = after_restart(action.state)
+            limit = policy.switch_within if action.state in TOUCHING else policy.decide_within
+            deadline = max(action.deadline, now + limit)
+            if to is action.state:
+                self._journal.actions.note(action, deadline=deadline)
+            else:
+                text = f"the receiver ended while this was {action.state}"
+                self._say(self._journal.actions.move(action, to, now, "restart", text, deadline=deadline))
+
+    def turn(self) -> bool:
+        """Admit what arrived, step every open action once; whether anything moved."""
+        arrived = self._journal.deliveries.pending()
+        for delivery in arrived:
+            self._admit(delivery)
+        open_actions = self._journal.actions.open()
+        moved = [self._step(action) for action in open_actions if not self._ending.is_set()]
+        now = self._clock.now()
+        self._metrics.oldest.set(max((now - (each.received_at or now) for each in open_actions), default=0.0))
+        return bool(arrived) or any(moved)
+
+    def _step(self, action: Action) -> bool:
+        try:
+            after = self._steps.step(action)
+        except AirbagError as error:
+            self._say(replace(action, reason=error.reason, text=str(error)))
+            return False
+        except Exception as error:
+            self._metrics.errors.inc()
+            log.exception("a step failed", extra={"action_id": action.id, "state": action.state})
+            self._give_up_when_late(action, error)
+            return False
+        self._say(after)
+        return after.state is not action.state
+
+    def _give_up_when_late(self, action: Action, error: Exception) -> None:
+        if self._clock.now() < action.deadline:
+            return
+        text = f"stuck at {action.state}: {type(error).__name__}; see the receiver's log"
+        try:
+            self._journal.actions.move(action, State.NEEDS_HUMAN, self._clock.now(), "stuck", text)
+        except AirbagError as failure:
+            log.warning("cannot give up", extra={"action_id": action.id, "reason": str(failure)})
+
+    def _admit(self, delivery: Delivery) -> None:
+        """Turn a delivery into actions, all of them or none, so that a crash here loses and doubles nothing."""
+        settings = self._steps.settings()
+        now = self._clock.now()
+        results = []
+        with self._journal.database.write():
+            for alert in webhook.read(delivery.body).alerts:
+                found = webhook.suspect(alert, settings.servings)
+                if isinstance(found, str):
+                    results.append(found)
+                    continue
+                deadline = now + settings.policy.decide_within
+                action, new = self._journal.actions.open_for(found, delivery.received_at, deadline)
+                results.append(f"opened: action {action.id}" if new else f"repeated: action {action.id} has it")
+            self._journal.deliveries.admitted(delivery, results, now)
+        for result in results:
+            self._metrics.alerts.labels(result.partition(":")[0]).inc()
+        log.info("delivery admitted", extra={"delivery": delivery.id, "alerts": "; ".join(results) or "none"})
+
+    def _say(self, action: Action) -> None:
+        """One sentence about where the action stands, when that changed."""
+        sentence = (str(action.state), action.reason, action.text)
+        if self._said.get(action.id, ("", "", ""))[:2] == sentence[:2]:
+            return
+        self._said[action.id] = sentence
+        if action.ended_at is not None:
+            del self._said[action.id]
+        log.info(
+            f"action {action.id} {action.state}: {action.text}",
+            extra={"reason": action.reason, "serving": action.serving, "model_name": action.model_name,
+                   "model_version": action.bad_version},
+        )  # fmt: skip
