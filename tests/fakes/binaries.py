@@ -1,4 +1,4 @@
-"""Finds the programs of Prometheus and Alertmanager that tests run. A missing one fails the test; nothing is skipped."""
+"""Finds Prometheus's and Alertmanager's programs for tests. A missing one fails the test; nothing is skipped."""
 
 from __future__ import annotations
 

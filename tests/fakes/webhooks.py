@@ -41,7 +41,7 @@ def webhooks() -> Iterator[Webhooks]:
     """Run the server on a free port until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             here.posted.append(Posted(self.path, self.headers["Authorization"], body))
             self.send_response(200)
