@@ -85,7 +85,7 @@ def demo(ctx: click.Context, fault: str, report_file: Path | None, keep: bool, c
         return
     if report_file and not report_file.absolute().parent.is_dir():
         raise StartError(f"--report: the folder {report_file.absolute().parent} does not exist")
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False)
     faults = story.FAULTS if fault == "all" else (fault,)
     with _ended_by_signals():
         try:
@@ -119,7 +119,7 @@ def _one(fault: str, root: Path, choice: str, keep: bool, console: Console) -> R
     if result.passed and not keep:
         shutil.rmtree(run)
     else:
-        console.print(f"Logs, journal and configuration of this run: {run}", soft_wrap=True)
+        console.print(f"Logs, journal and configuration of this run: {run}")
     return result
 
 
@@ -129,6 +129,7 @@ def _start_checked(stack: Stack) -> None:
         ports = {name: port for name, port in ports.items() if not name.startswith("tf-serving")}
     check_free(ports)
     stack.prepare()
+    stack.check()
 
 
 @demo.command("model-server", context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -169,7 +170,7 @@ def up(
     """Run the whole stack on this machine until Ctrl-C, against a local model server or a TF Serving you name."""
     root = _checkout(root)
     remote = _remote(grpc, rest, model, models_config)
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False)
     with _ended_by_signals(), _ports(choice) as ports:
         stack = Stack(root, run_dir.absolute(), ports, remote)
         try:
@@ -189,7 +190,7 @@ def _run_up(stack: Stack, with_traffic: bool, console: Console) -> None:
         if releases and with_traffic:
             ending.enter_context(story.traffic(stack, releases))
         for line in _addresses(stack):
-            console.print(line, soft_wrap=True, highlight=False)
+            console.print(line)
         while True:
             processes.check()
             time.sleep(0.5)

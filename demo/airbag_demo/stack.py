@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,14 @@ import requests
 import yaml
 
 from airbag.config import replace_tokens
-from airbag.errors import StartError
+from airbag.errors import ConfigError, Problem, StartError
 from airbag.serving.reader import Reader
 from airbag.serving.values import Endpoint
 from airbag_demo import binaries
 from airbag_demo.ports import addresses
 from airbag_demo.processes import Processes, Program
+from airbag_exporters.config import load_exporters
+from airbag_rollback.config import load_settings
 
 SHIPPED = {
     "exporters/exporters.yml": "/etc/airbag/exporters.yml",
@@ -119,6 +121,21 @@ class Stack:
         if not self.token_file.exists():
             self.token_file.touch(mode=0o600)
             self.token_file.write_text(secrets.token_urlsafe(32))
+
+    def check(self) -> None:
+        """ConfigError with every problem in the files that Airbag's own processes read, named as they are shipped."""
+        problems: list[Problem] = []
+        loaders: tuple[tuple[str, Callable[[Path], object]], ...] = (
+            ("exporters/exporters.yml", load_exporters),
+            ("alertmanager/policy.yml", load_settings),
+        )
+        for shipped, load in loaders:
+            try:
+                load(self.file(shipped))
+            except ConfigError as error:
+                problems += [Problem(f"{shipped}: {each.path}", each.what, each.remedy) for each in error.problems]
+        if problems:
+            raise ConfigError(str(self.root), problems)
 
     def _copy(self, source: Path, target: Path, tokens: Mapping[str, str]) -> None:
         if source.is_dir():

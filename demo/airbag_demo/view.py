@@ -87,7 +87,7 @@ class View:
             self._live.update(self._panel())
         elif self._stages:
             line = "  ".join(f"{name} {value}" for name, value in self._numbers.items())
-            self._console.print(f"[dim]{time.monotonic() - self._begun:6.1f} s  {line}[/dim]", highlight=False)
+            self._console.print(f"[dim]{time.monotonic() - self._begun:6.1f} s  {line}[/dim]")
 
     def _ask(self, query: str, form: str) -> str:
         try:

@@ -1,0 +1,40 @@
+"""Each fault, through the command that a newcomer runs and the real binaries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airbag_demo.story import FAULTS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.story
+@pytest.mark.usefixtures("releases")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_bad_release_is_seen_rolled_back_and_proven_good_again(fault: str, tmp_path: Path) -> None:
+    """Given version 2 serving, when a bad version 3 is released, then the stack alone brings 2 back, losing nothing."""
+    file = tmp_path / "report.json"
+    command = [sys.executable, "-m", "airbag", "demo", "--fault", fault, "--report", str(file), "--root", str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=220, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [report] = json.loads(file.read_text())
+    assert report["outcome"] == "recovered"
+    assert (report["fault"], report["from_version"], report["to_version"]) == (fault, 2, 3)
+    assert report["recovered_seconds"] < 15
+    assert report["requests_lost"] == 0
+    assert report["requests_total"] > 1000
+    assert report["accuracy_after"] == report["accuracy_before"] > 0.9
+    stages = [report[f"{stage}_at"] for stage in ("first_bad", "alert", "received", "decided", "acted", "available")]
+    assert stages == sorted(stages)
+    if fault == "load":
+        assert report["accuracy_bad"] is None
+    else:
+        assert report["first_bad_at"] < report["acted_at"] < report["first_good_at"]
+    if fault in ("accuracy", "errors"):
+        assert report["accuracy_bad"] < 0.5
