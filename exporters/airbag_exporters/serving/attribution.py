@@ -1,8 +1,8 @@
 """Which version answered: the native counters carry no version, so what happened between two pages is given to one.
 
 The server is looked at before and after each page. What a counter grew by between two pages belongs to version V only
-if V answered by default at every look from before the first page to after the second, and nothing else could have
-answered in between. Everything else goes to `switching`, so that the sum over versions stays the native counter.
+if V answered by default at every look from before the first page to after the second, and nothing else can have
+answered in between: the server takes up changes at most once a second, so no version comes and goes unseen. Everything else goes to `switching`, so that the sum over versions stays the native counter.
 """
 
 from __future__ import annotations
@@ -64,10 +64,11 @@ def owner(views: Sequence[View | None], routing: Routing) -> str:
     version = seen[0].default
     if version is None or any(view.default != version for view in seen):
         return SWITCHING
-    # AVAILABLE is published after the requests that older versions still held have drained.
-    if version not in seen[0].in_state(State.AVAILABLE):
+    # AVAILABLE is published after the requests that older versions still held have drained. At every look, because a
+    # version that is wanted again while it unloads is taken out and loaded anew, and another one answers meanwhile.
+    if any(version not in view.in_state(State.AVAILABLE) for view in seen):
         return SWITCHING
-    if any(view.in_state(State.UNLOADING) - {version} for view in seen):
+    if any(view.in_state(State.UNLOADING) for view in seen):
         return SWITCHING
     if any(_has_left(earlier, later) for earlier, later in pairwise(seen)):
         return SWITCHING
