@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from tensorflow.core.framework import types_pb2
 
 from airbag_demo.model_server.json_writer import PrettyWriter, decimal, string
-from airbag_demo.model_server.status import StatusError, invalid
+from airbag_demo.model_server.status import Code, StatusError, invalid
 
 _PARSE_ERRORS = {
     "Expecting value": "Invalid value.",
@@ -58,9 +59,7 @@ def parse(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        what = _PARSE_ERRORS.get(error.msg, "Invalid value.")
-        offset = len(text[: error.pos].encode("utf-8", "surrogateescape"))
-        raise invalid(f"JSON Parse error: {what} at offset: {offset}") from error
+        raise _parse_error(error, text) from error
     except RecursionError as error:
         raise invalid("JSON Parse error: Terminate parsing due to Handler error. at offset: 0") from error
     if not isinstance(document, dict):
@@ -100,6 +99,27 @@ def answer(outputs: Mapping[str, Any], is_row: bool) -> str:
     if not tensors:
         raise invalid("Cannot convert empty tensor map to JSON")
     return _rows(tensors) if is_row else _columns(tensors)
+
+
+def _parse_error(error: json.JSONDecodeError, text: str) -> StatusError:
+    """What the real server's parser would have said."""
+    what = _PARSE_ERRORS.get(error.msg, "Invalid value.")
+    if error.msg == "Expecting ',' delimiter" and _is_in_array(text[: error.pos]):
+        what = "Missing a comma or ] after an array element."
+    end = len(text) if error.msg.startswith("Unterminated") else error.pos
+    offset = len(text[:end].encode("utf-8", "surrogateescape"))
+    return invalid(f"JSON Parse error: {what} at offset: {offset}")
+
+
+def _is_in_array(text: str) -> bool:
+    """Whether the innermost bracket left open is a square one."""
+    opened: list[str] = []
+    for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[][{}]', text):
+        if bracket in "[{":
+            opened.append(bracket)
+        elif bracket in "]}" and opened:
+            opened.pop()
+    return opened[-1:] == ["["]
 
 
 @dataclass
@@ -196,6 +216,8 @@ def _write(tensor: Any, dtype: int, shape: tuple[int, ...], values: list[Any]) -
     tensor.tensor_shape.SetInParent()
     for size in shape:
         tensor.tensor_shape.dim.add(size=size)
+    if dtype not in _FIELDS:
+        raise StatusError(Code.UNIMPLEMENTED, f"Conversion of JSON to type: {_type_name(dtype)}")
     getattr(tensor, _FIELDS[dtype]).extend(values)
 
 

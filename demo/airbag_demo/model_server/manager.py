@@ -63,6 +63,7 @@ class VersionManager:
         self._asked: dict[str, Mapping[int, str]] = {}
         self._aspirations = Aspirations()
         self._servables: dict[tuple[str, int], Servable] = {}
+        self._pools = threading.Lock()
         self._load_pool = _pool(options.load_threads)
         self._unload_pool = _pool(options.unload_threads)
 
@@ -76,7 +77,8 @@ class VersionManager:
 
     def use_load_threads(self, count: int) -> None:
         """Load with so many threads from now on; waits for the loads that run in the threads used before."""
-        before, self._load_pool = self._load_pool, _pool(count)
+        with self._pools:
+            before, self._load_pool = self._load_pool, _pool(count)
         if before is not None:
             before.shutdown(wait=True)
 
@@ -104,12 +106,13 @@ class VersionManager:
             time.sleep(max(0.0, started + TICK_SECONDS - time.monotonic()))
 
     def _perform(self, action: Action) -> None:
-        pool = self._load_pool if action.act is Act.LOAD else self._unload_pool
         work = self._load if action.act is Act.LOAD else self._unload
-        if pool is None:
-            work(action.held)
-        else:
-            pool.submit(work, action.held)
+        with self._pools:
+            pool = self._load_pool if action.act is Act.LOAD else self._unload_pool
+            if pool is not None:
+                pool.submit(work, action.held)
+                return
+        work(action.held)
 
     def _load(self, held: Held) -> None:
         try:

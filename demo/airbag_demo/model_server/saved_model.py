@@ -49,6 +49,8 @@ class SavedModel:
             results: list[Any] = self._session._call_tf_sessionrun(options, fed, wanted, [], None)
         except tf.errors.OpError as error:
             raise as_status(error) from error
+        except (TypeError, ValueError) as error:  # an array that TensorFlow cannot take
+            raise invalid(str(error)) from error
         finally:
             pywrap_tf_session.TF_DeleteBuffer(options)
         self._count(started)
