@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from airbag.config import Duration, LocalPath, Secret, Section, load
 from airbag.errors import ConfigError, Problem
@@ -18,6 +18,10 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s@?#]*)?$")]
 Wait = Annotated[Duration, Field(gt=0)]
 
 
+def _off(value: object) -> object:
+    return "off" if value is False else value  # YAML reads a bare `off` as false
+
+
 class Policy(Section):
     """The file. Durations are in seconds once read."""
 
@@ -26,7 +30,7 @@ class Policy(Section):
     alertmanager_urls: Annotated[tuple[Url, ...], Field(min_length=1)]
     webhook_token: Secret
     journal: LocalPath
-    mode: Mode = "observe"
+    mode: Annotated[Mode, BeforeValidator(_off)] = "observe"
     release_window: Wait = 3600.0
     soak_min: Wait = 600.0
     decide_within: Wait = 30.0

@@ -52,6 +52,8 @@ class Judge:
         """Judge the alert behind `action` anew."""
         view = self._lookout.look(group, action.model_name)
         now = self._clock.now()
+        if not view.unreachable:  # after a start the watcher may not have seen yet what this view shows
+            self._journal.ledger.observe(action.serving, action.model_name, view.serves, view.wanted, now)
         signal = SIGNALS[action.alertname]
         served = self._journal.ledger.served(action.serving, action.model_name, now)
         choice = choose(_candidates(served, view), action.bad_version, policy.soak_min)

@@ -157,11 +157,10 @@ class Steps:
         """
         view = self.lookout.look(group, action.model_name)
         assert action.target_version is not None  # noqa: S101 - a plan names its target
-        if view.unreachable or self.clock.now() >= action.deadline:
-            failed = view.unreachable or action.text
-            return self._wait(
-                action, "server_unreachable" if view.unreachable else action.reason, failed, "switch_unverified"
-            )
+        if self.clock.now() >= action.deadline:
+            return self._move(action, State.NEEDS_HUMAN, "switch_unverified", view.unreachable or action.text)
+        if view.unreachable:
+            return action
         meant = frozenset({action.target_version})
         before = None if action.wanted_before is None else frozenset(action.wanted_before)
         if view.wanted == meant and all(target.settled(action.target_version) for target in view.targets):

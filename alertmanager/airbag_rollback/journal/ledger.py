@@ -26,30 +26,44 @@ class Ledger:
         The epoch grows whenever either changes, also by our own hand. An observation in which nothing serves changes
         nothing: a server that restarts is no release.
         """
-        found = self._database.rows(
+        if self._is_news(serving, model, serves, wanted, now):
+            with self._database.write():
+                self._take_down(serving, model, serves, wanted, now)
+        return self.epoch(serving, model)
+
+    def _current(self, serving: str, model: str, now: float) -> tuple[int, str, str | None, float]:
+        rows = self._database.rows(
             "SELECT epoch, serves, wanted, seen_at FROM models WHERE serving = ? AND model_name = ?", serving, model
         )
-        epoch, before, before_wanted, seen_at = found[0] if found else (0, "[]", None, now)
+        return rows[0] if rows else (0, "[]", None, now - _NOTE_EVERY)
+
+    def _is_news(
+        self, serving: str, model: str, serves: frozenset[int], wanted: frozenset[int] | None, now: float
+    ) -> bool:
+        _, before, before_wanted, seen_at = self._current(serving, model, now)
+        same = (_text(serves) if serves else before, _text(wanted)) == (before, before_wanted)
+        return not same or now - seen_at >= _NOTE_EVERY
+
+    def _take_down(
+        self, serving: str, model: str, serves: frozenset[int], wanted: frozenset[int] | None, now: float
+    ) -> None:
+        """Inside a transaction, since the watcher and the worker both look."""
+        epoch, before, before_wanted, seen_at = self._current(serving, model, now)
         serves_text = _text(serves) if serves else before
-        wanted_text = None if wanted is None else _text(wanted)
-        changed = (serves_text, wanted_text) != (before, before_wanted)
-        if found and not changed and now - seen_at < _NOTE_EVERY:
-            return int(epoch)
+        epoch += (serves_text, _text(wanted)) != (before, before_wanted)
         with self._database.write() as connection:
-            epoch += changed
             connection.execute(
                 "INSERT INTO models VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (serving, model_name) DO UPDATE SET "
                 "epoch = excluded.epoch, serves = excluded.serves, wanted = excluded.wanted, "
                 "seen_at = excluded.seen_at",
-                (serving, model, epoch, serves_text, wanted_text, now),
+                (serving, model, epoch, serves_text, _text(wanted), now),
             )
             if serves_text != before:
                 # After a time in which nobody looked, only the part that was seen counts as served.
                 until = now if now - seen_at <= _GAP else seen_at
-                self._stints(serving, model, frozenset(json.loads(serves_text)), int(epoch), until, now)
-            if wanted_text != before_wanted:
+                self._stints(serving, model, frozenset(json.loads(serves_text or "[]")), epoch, until, now)
+            if _text(wanted) != before_wanted:
                 self._wants(serving, model, wanted or frozenset(), now)
-        return int(epoch)
 
     def _stints(self, serving: str, model: str, serves: frozenset[int], epoch: int, until: float, now: float) -> None:
         with self._database.write() as connection:
@@ -124,5 +138,5 @@ class Ledger:
         return [(s, m, e, json.loads(serves), wanted and json.loads(wanted)) for s, m, e, serves, wanted in rows]
 
 
-def _text(versions: frozenset[int]) -> str:
-    return json.dumps(sorted(versions))
+def _text(versions: frozenset[int] | None) -> str | None:
+    return None if versions is None else json.dumps(sorted(versions))

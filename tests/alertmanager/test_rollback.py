@@ -1,0 +1,391 @@
+"""From an alert to its end: what the receiver does, and above all what it leaves alone."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+import pytest
+
+from airbag_rollback.engine.states import State
+from tests.fakes.alertmanager_api import alert
+from tests.fakes.rollback import Bench, bench, surroundings
+
+
+def test_a_bad_release_is_rolled_back_and_every_stage_has_its_time(desk: Bench) -> None:
+    desk.post(alert(starts_at=datetime.fromtimestamp(desk.clock.now() - 3, UTC)))
+    action = desk.run_until_ended()
+    assert (action.state, action.reason, action.target_version) == (State.SUCCEEDED, "recovered", 2)
+    assert desk.around.serving.switches == [("digits", (2,))]
+    assert desk.around.named() == (2,)
+    times = [
+        action.alert_at, action.received_at, action.decided_at, action.armed_at, action.acted_at,
+        action.available_at, action.recovered_at,
+    ]  # fmt: skip
+    assert None not in times
+    assert times == sorted(times, key=lambda at: at or 0.0)
+    states = [event.after for event in desk.receiver.journal.actions.events(action.id)]
+    assert states == [
+        "RECEIVED", "EVALUATING", "PLANNED", "ARMED", "EXECUTING", "VERIFY_MECHANISM", "VERIFY_OUTCOME", "SUCCEEDED",
+    ]  # fmt: skip
+
+
+def test_other_models_stay_as_they_are_byte_for_byte(desk: Bench) -> None:
+    before = desk.around.models_config.read_text()
+    desk.post(alert())
+    desk.run_until_ended()
+    after = desk.around.models_config.read_text()
+
+    def rest(text: str) -> str:
+        return re.sub(r"# airbag: generation \d+\n|specific \{ versions: 2.*?\}", "", text)
+
+    assert after != before
+    assert rest(after) == rest(before)
+    assert 'name: "other"   # not ours to touch' in after
+    assert desk.around.serving.models["other"] == {7: 30}
+
+
+def test_every_question_to_prometheus_is_kept_as_evidence(desk: Bench) -> None:
+    desk.post(alert())
+    action = desk.run_until_ended()
+    kept = {each["what"]: each for each in action.evidence}
+    assert kept["value of 3"]["value"] == 0.9
+    assert kept["threshold of 3"]["value"] == 0.05
+    assert kept["samples of 3"]["value"] == 500
+    assert kept["age of 3"]["value"] == 0.5
+    assert 'model_version="2"' in kept["value of 2"]["query"]
+
+
+def test_the_version_before_is_measured_when_it_last_served(desk: Bench) -> None:
+    desk.post(alert())
+    desk.run_until_ended()
+    (at,) = {at for query, at in desk.around.prometheus.asked if "avg_over_time" in query}
+    assert at is not None
+    assert float(at) == 1_000_060.0
+
+
+@pytest.mark.parametrize("signal", ["AirbagLatencyHigh", "AirbagAccuracyLow"])
+def test_latency_and_accuracy_roll_back_like_errors(desk: Bench, signal: str) -> None:
+    names = ("slow", "answers", 0.5, 0.01) if signal == "AirbagLatencyHigh" else ("accuracy", "labelled", 0.2, 0.97)
+    for version, history in (("3", False), ("2", True), ("2", False)):
+        desk.around.prometheus.values[(names[0], version, history)] = names[2] if version == "3" else names[3]
+        desk.around.prometheus.values[(names[1], version, history)] = 300
+    desk.post(alert(name=signal))
+    assert desk.run_until_ended().state is State.SUCCEEDED
+    assert desk.around.serving.switches == [("digits", (2,))]
+
+
+def test_a_version_that_does_not_load_is_taken_out_of_the_config(desk: Bench) -> None:
+    desk.around.serving.broken[3] = (5, "no saved_model.pb")
+    desk.around.release(2)
+    desk.around.release(2, 3)
+    desk.around.serving.switches.clear()
+    desk.watch(2)
+    desk.around.prometheus.values[("failing", "3", False)] = 1
+    desk.around.prometheus.values[("failing", None, False)] = 0
+    desk.post(alert(name="AirbagVersionLoadFailed"))
+    action = desk.run_until_ended()
+    assert (action.state, action.target_version) == (State.SUCCEEDED, 2)
+    assert desk.around.named() == (2,)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(None, "no_data"), ("NaN", "no_data"), ("+Inf", "no_data"), (0.9, "not_enough_data")]
+)
+def test_without_a_verdict_nothing_moves_and_a_person_is_told_in_time(
+    desk: Bench, value: float | str | None, reason: str
+) -> None:
+    desk.around.prometheus.errors(3, value, requests=3 if reason == "not_enough_data" else 500)
+    desk.post(alert())
+    desk.settle()
+    assert [action.state for action in desk.actions()] == [State.BLOCKED]
+    desk.watch(29)
+    desk.settle()
+    assert [action.state for action in desk.actions()] == [State.BLOCKED]
+    desk.watch(2)
+    desk.settle()
+    (action,) = desk.actions()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, reason)
+    assert desk.around.serving.reloads == 0
+    assert desk.around.named() == (2, 3)
+
+
+def test_old_data_is_no_data(desk: Bench) -> None:
+    desk.around.prometheus.age = 16.0
+    desk.post(alert())
+    assert desk.run_until_ended().reason == "no_data"
+    assert desk.around.serving.reloads == 0
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, None), (503, None), (200, b"<html>"), (200, b'{"data": 3}')])
+def test_a_prometheus_that_fails_is_no_data(desk: Bench, status: int, body: bytes | None) -> None:
+    desk.around.prometheus.status, desk.around.prometheus.body = status, body
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "no_data")
+    assert any(each.get("outcome") == "error" for each in action.evidence)
+    assert desk.around.serving.reloads == 0
+
+
+def test_data_that_comes_late_still_leads_to_the_rollback(desk: Bench) -> None:
+    desk.around.prometheus.status = 503
+    desk.post(alert())
+    desk.settle()
+    desk.watch(10)
+    desk.around.prometheus.status = 200
+    assert desk.run_until_ended().state is State.SUCCEEDED
+
+
+def test_when_the_version_before_was_bad_too_a_person_is_told(desk: Bench) -> None:
+    desk.around.prometheus.errors(2, 0.5, history=True)
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "not_the_release")
+    assert desk.around.serving.reloads == 0
+
+
+def test_without_proof_that_the_version_before_was_good_nothing_moves(desk: Bench) -> None:
+    desk.around.prometheus.errors(2, None, history=True)
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "baseline_no_data")
+    assert desk.around.serving.reloads == 0
+
+
+def test_a_version_that_turned_good_again_is_left_alone(desk: Bench) -> None:
+    desk.around.prometheus.errors(3, 0.01)
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.SUPPRESSED, "good")
+
+
+def test_an_old_release_is_not_blamed(desk: Bench) -> None:
+    desk.watch(3600)
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "outside_release_window")
+    assert desk.around.serving.reloads == 0
+
+
+def test_an_alert_for_a_version_that_no_longer_serves_starts_nothing(desk: Bench) -> None:
+    desk.around.release(2)
+    desk.watch(2)
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.SUPPRESSED, "superseded")
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason", "questions"), [("off", "mode_off", False), ("observe", "mode_observe", True)]
+)
+def test_the_mode_holds_the_hand_back(desk: Bench, mode: str, reason: str, questions: bool) -> None:
+    desk.around.write_policy(mode=mode)
+    desk.receiver.reload()
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.SUPPRESSED, reason)
+    assert bool(desk.around.prometheus.asked) is questions
+    assert action.target_version == (2 if mode == "observe" else None)
+    assert desk.around.serving.reloads == 0
+
+
+def test_duplicates_in_every_form_have_one_effect(desk: Bench) -> None:
+    for second in range(5):
+        changed = alert(starts_at=datetime.fromtimestamp(second, UTC)) | {"fingerprint": f"f{second}"}
+        desk.post(changed, alert(), alert(name="AirbagLatencyHigh"))
+        desk.turn()
+    desk.run_until_ended()
+    desk.post(alert())
+    desk.run_until_ended()
+    assert desk.around.serving.switches == [("digits", (2,))]
+    assert desk.around.serving.reloads == 1
+    assert [action.state for action in desk.actions()].count(State.SUCCEEDED) == 1
+
+
+def test_a_resolved_alert_starts_nothing_and_stops_nothing(desk: Bench) -> None:
+    desk.post(alert(status="resolved"))
+    desk.settle()
+    assert desk.actions() == []
+    desk.post(alert())
+    desk.turn(2)
+    desk.post(alert(status="resolved"))
+    assert desk.run_until_ended().state is State.SUCCEEDED
+
+
+def test_without_a_complete_version_to_go_back_to_a_person_is_told(desk: Bench) -> None:
+    (desk.around.folder / "store" / "digits" / "2" / "saved_model.pb").unlink()
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "no_eligible_target")
+    assert "2 is neither loaded nor complete on disk" in action.text
+    assert desk.around.serving.reloads == 0
+
+
+def test_a_version_that_was_rolled_back_is_never_gone_back_to(desk: Bench) -> None:
+    desk.post(alert())
+    desk.run_until_ended()
+    desk.around.version_on_disk(4)
+    desk.around.release(3, 4)
+    desk.watch(5)
+    desk.around.prometheus.errors(4, 0.9)
+    desk.post(alert(4))
+    action = desk.run_until_ended()
+    assert action.target_version == 2
+    assert desk.around.serving.switches[-1] == ("digits", (2,))
+
+
+def test_a_target_that_is_bad_as_well_is_ineffective_and_paged(desk: Bench) -> None:
+    desk.around.prometheus.errors(2, 0.8)
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "ineffective")
+    assert "INEFFECTIVE" in [event.after for event in desk.receiver.journal.actions.events(action.id)]
+    assert desk.around.serving.switches == [("digits", (2,))]
+
+
+def test_a_recovery_that_nobody_can_measure_is_not_called_a_success(desk: Bench) -> None:
+    desk.around.prometheus.errors(2, None)
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "outcome_unverified")
+
+
+def test_good_answers_from_before_the_switch_do_not_count_as_recovery(desk: Bench) -> None:
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert action.recovered_at is not None
+    assert action.recovered_at >= 1_000_060.0 + 15.0  # version 2 stopped at 60 s; the window looks back 15 s
+
+
+def test_a_target_that_never_gets_up_is_told_with_the_servers_own_words(desk: Bench) -> None:
+    desk.around.serving.broken[2] = (8, "no memory for it")
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "switch_unverified")
+    assert "no memory for it" in action.text
+
+
+def test_a_refused_reload_is_read_from_reality_and_tried_again(desk: Bench) -> None:
+    desk.around.serving.refuse_reload = (grpc.StatusCode.FAILED_PRECONDITION, "label points to nothing")
+    desk.post(alert())
+    desk.settle()
+    assert [action.state for action in desk.actions()] == [State.UNKNOWN]
+    desk.around.serving.refuse_reload = None
+    assert desk.run_until_ended().state is State.SUCCEEDED
+    assert desk.around.serving.switches == [("digits", (2,))]
+
+
+def test_a_reload_that_is_always_refused_is_not_hammered_and_ends_with_a_person(desk: Bench) -> None:
+    desk.around.serving.refuse_reload = (grpc.StatusCode.FAILED_PRECONDITION, "label points to nothing")
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "switch_unverified")
+    assert "label points to nothing" in action.text
+    assert desk.around.serving.reloads <= 14
+
+
+def test_a_release_between_plan_and_touch_ends_the_plan(desk: Bench) -> None:
+    desk.post(alert())
+    desk.turn(3)
+    assert [action.state for action in desk.actions()] == [State.ARMED]
+    desk.around.version_on_disk(4)
+    desk.around.release(3, 4)
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.SUPPRESSED, "superseded")
+    assert desk.around.named() == (3, 4)
+    assert desk.around.serving.reloads == 0
+
+
+def test_a_server_that_does_not_answer_is_waited_for_and_then_paged(desk: Bench) -> None:
+    desk.around.serving.die()
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "server_unreachable")
+
+
+def test_without_a_config_file_there_is_no_way_to_act(tmp_path: Path) -> None:
+    with surroundings(tmp_path, with_config_file=False) as around, bench(around) as desk:
+        desk.watch(60)
+        around.serving.models["digits"][3] = 30
+        desk.watch(5)
+        around.bad_release()
+        desk.post(alert())
+        action = desk.run_until_ended()
+        assert (action.state, action.reason) == (State.NEEDS_HUMAN, "no_model_config_file")
+        assert around.serving.reloads == 0
+
+
+def test_a_models_config_that_cannot_be_replaced_is_a_failure_without_effect(desk: Bench) -> None:
+    desk.around.models_config.with_name("models.config.lock").unlink(missing_ok=True)
+    desk.around.models_config.with_name("models.config.lock").mkdir()
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.FAILED, "models_config")
+    assert desk.around.serving.reloads == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "result"),
+    [
+        ({"airbag_action": None}, "refused: no label airbag_action=rollback"),
+        ({"airbag_action": "page"}, "refused: no label airbag_action=rollback"),
+        ({"model_version": None}, "refused: without the label model_version"),
+        ({"version": "switching"}, "refused: 'switching' is no version number"),
+        ({"version": "-1"}, "refused: '-1' is no version number"),
+        ({"name": "SomethingElse"}, "refused: no machine answers the alert 'SomethingElse'"),
+        ({"model": "unknown"}, "refused: exporters.yml has no model 'unknown' on 'main'"),
+    ],
+)
+def test_an_unusable_alert_is_recorded_with_the_reason_and_the_rest_still_counts(
+    desk: Bench, changes: dict[str, str], result: str
+) -> None:
+    desk.post(alert(**changes), alert())
+    desk.settle()
+    assert desk.receiver.journal.deliveries.results(1) == [result, "opened: action 1"]
+    assert len(desk.actions()) == 1
+
+
+def test_people_hear_of_every_end_once_through_alertmanager(desk: Bench) -> None:
+    desk.around.alertmanager.status = 503
+    desk.post(alert())
+    desk.run_until_ended()
+    assert desk.receiver.notifier.empty() is True
+    desk.around.alertmanager.status = 200
+    desk.clock.time += 7200  # an outcome that waited long must not arrive as resolved
+    assert desk.receiver.notifier.empty() is False
+    assert desk.receiver.notifier.empty() is False
+    (told,) = desk.around.alertmanager.alerts
+    assert told["labels"] == {
+        "alertname": "AirbagRollbackSucceeded", "severity": "info", "serving": "main", "model_name": "digits",
+        "model_version": "3", "action_id": "1",
+    }  # fmt: skip
+    assert datetime.fromisoformat(told["endsAt"]).timestamp() > desk.clock.time
+    assert set(told["annotations"]) == {"summary", "description", "runbook_url"}
+
+
+def test_an_alert_that_repeats_without_news_is_told_once(desk: Bench) -> None:
+    desk.around.write_policy(mode="observe")
+    desk.receiver.reload()
+    for _ in range(3):
+        desk.post(alert())
+        desk.run_until_ended()
+    desk.receiver.notifier.empty()
+    assert desk.around.alertmanager.names() == ["AirbagRollbackSuppressed"]
+
+
+@pytest.mark.parametrize("turns", range(1, 9))
+def test_after_a_restart_at_any_step_there_is_one_effect(desk: Bench, turns: int) -> None:
+    desk.post(alert())
+    desk.turn(turns)
+    desk.restart()
+    assert desk.run_until_ended().state is State.SUCCEEDED
+    assert desk.around.serving.switches == [("digits", (2,))]
+    assert desk.around.named() == (2,)
+    assert generation(desk) == 2
+
+
+def generation(desk: Bench) -> int:
+    found = re.match(r"# airbag: generation (\d+)", desk.around.models_config.read_text())
+    return int(found[1]) if found else 0
