@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from airbag import __version__
+from airbag.config import check_all
 from airbag.errors import AirbagError
 
 COMMANDS = {
-    "check": ("airbag_rollback.commands.check", "Check every configuration file of a deployment."),
+    "check": ("airbag.cli", "Check the exporters' and the receiver's configuration, all at once."),
     "demo": ("airbag_demo.commands", "Show a bad release being rolled back, on this machine."),
     "exporter": ("airbag_exporters.commands", "Run an exporter: serving or quality."),
     "receiver": ("airbag_rollback.commands.receiver", "Run the rollback receiver."),
@@ -43,6 +45,21 @@ class _Lazy(click.Group):
 @click.version_option(__version__, prog_name="airbag")
 def airbag() -> None:
     """Observability and automatic rollback for TensorFlow Serving."""
+
+
+@click.command()
+@click.option("--exporters.file", "exporters", type=click.Path(path_type=Path), default="exporters/exporters.yml",
+              show_default=True, help="The exporters' configuration.")  # fmt: skip
+@click.option("--policy.file", "policy", type=click.Path(path_type=Path), default="alertmanager/policy.yml",
+              show_default=True, help="The receiver's policy.")  # fmt: skip
+def check(exporters: Path, policy: Path) -> None:
+    """Check the exporters' and the receiver's configuration, what they point to included."""
+    from airbag_exporters.config import load_exporters
+    from airbag_rollback.config import load_settings
+
+    checks = [(str(exporters), lambda: load_exporters(exporters)), (str(policy), lambda: load_settings(policy))]
+    check_all("configuration", checks)
+    click.echo("no problem found")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -63,7 +63,7 @@ class Secret(Section):
         try:
             text = self.file.read_text() if self.file else os.environ.get(self.env or "", "")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(where, [Problem(where, f"cannot be read: {error}", "create it, mode 0600")]) from error
+            raise ConfigError(where, [Problem(where, f"cannot be read: {_why(error)}", "create it, mode 0600")]) from error
         if not text.strip():
             raise ConfigError(where, [Problem(where, "is empty", "put the secret there")])
         return text.strip()
@@ -112,7 +112,11 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         remedy = "give the file with --config.file" if isinstance(error, FileNotFoundError) else "make it readable"
-        raise ConfigError(str(path), [Problem(str(path), f"cannot be read: {error}", remedy)]) from error
+        raise ConfigError(str(path), [Problem(str(path), f"cannot be read: {_why(error)}", remedy)]) from error
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _document(text: str, source: str) -> object:
@@ -165,6 +169,18 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield annotation
     for argument in typing.get_args(annotation):
         yield from _models_in(argument)
+
+
+def check_all(source: str, checks: Iterable[tuple[str, Callable[[], object]]]) -> None:
+    """Run every named check, then raise one ConfigError with the problems of all that failed."""
+    problems: list[Problem] = []
+    for name, check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            problems += [Problem(f"{name}: {each.path}", each.what, each.remedy) for each in error.problems]
+    if problems:
+        raise ConfigError(source, problems)
 
 
 def replace_tokens(text: str, tokens: Mapping[str, str]) -> str:

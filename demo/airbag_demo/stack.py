@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from pathlib import Path
 import requests
 import yaml
 
-from airbag.config import replace_tokens
-from airbag.errors import ConfigError, Problem, StartError
+from airbag.config import check_all, replace_tokens
+from airbag.errors import StartError
 from airbag.serving.reader import Reader
 from airbag.serving.values import Endpoint
 from airbag_demo import binaries
@@ -124,18 +124,14 @@ class Stack:
 
     def check(self) -> None:
         """ConfigError with every problem in the files that Airbag's own processes read, named as they are shipped."""
-        problems: list[Problem] = []
-        loaders: tuple[tuple[str, Callable[[Path], object]], ...] = (
-            ("exporters/exporters.yml", load_exporters),
-            ("alertmanager/policy.yml", load_settings),
+        exporters, policy = "exporters/exporters.yml", "alertmanager/policy.yml"
+        check_all(
+            str(self.root),
+            [
+                (exporters, lambda: load_exporters(self.file(exporters))),
+                (policy, lambda: load_settings(self.file(policy))),
+            ],
         )
-        for shipped, load in loaders:
-            try:
-                load(self.file(shipped))
-            except ConfigError as error:
-                problems += [Problem(f"{shipped}: {each.path}", each.what, each.remedy) for each in error.problems]
-        if problems:
-            raise ConfigError(str(self.root), problems)
 
     def _copy(self, source: Path, target: Path, tokens: Mapping[str, str]) -> None:
         if source.is_dir():
