@@ -53,7 +53,7 @@ class PageServer:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - http.server's name
+            def do_GET(self) -> None:
                 outer.hold.wait(20)
                 known = self.path == "/monitoring/prometheus/metrics"
                 body = outer.page if known else b"Unexpected path"

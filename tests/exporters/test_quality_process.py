@@ -1,0 +1,83 @@
+"""`airbag exporter quality` as a process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.exporters.processes import assert_golden, assert_lints, running, shape
+from tests.fakes.wait import until
+
+CONFIG = """servings:
+  - name: main
+    targets: [{name: a, grpc: "127.0.0.1:1"}]
+    models:
+      - {name: digits, classes: ["0", "1"], expect: {accuracy_min: 0.85}}
+      - {name: unjudged}
+quality: {pending_max: 100, label_ttl: 1h}
+"""
+NDJSON = "application/x-ndjson"
+PREDICTIONS = "".join(
+    json.dumps({"id": str(n), "model_name": "digits", "model_version": 3, "predicted": n % 2}) + "\n" for n in range(10)
+)
+LABELS = json.dumps([{"id": str(n), "actual": "1"} for n in range(8)])
+
+
+def configured(folder: Path, extra: str = "") -> Path:
+    path = folder / "exporters.yml"
+    path.write_text(CONFIG.replace("1h}", f"1h{extra}}}"))
+    return path
+
+
+def test_counts_what_was_right_per_version_and_lints(tmp_path: Path) -> None:
+    with running("quality", configured(tmp_path)) as exporter:
+        taken = exporter.post("/v1/predictions", PREDICTIONS, content_type=NDJSON)
+        assert (taken.status_code, taken.json()) == (202, {"accepted": 10})
+        before = {"model_version": "3", "predicted": "1", "actual": "1", "correct": "true"}
+        assert exporter.value("airbag_quality_outcomes_total", **before) == 0
+        assert exporter.post("/v1/labels", LABELS, content_type="application/json; charset=utf-8").ok
+        assert exporter.value("airbag_quality_outcomes_total", **before) == 4
+        wrong = {"predicted": "0", "actual": "1", "correct": "false"}
+        assert exporter.value("airbag_quality_outcomes_total", **wrong) == 4
+        assert exporter.value("airbag_quality_predictions_total", model_version="3", predicted="0") == 5
+        assert exporter.value("airbag_quality_pending_predictions") == 2
+        assert exporter.value("airbag_quality_accuracy_min", model_name="digits") == 0.85
+        assert exporter.value("airbag_quality_accuracy_min", model_name="unjudged") is None
+        page = exporter.get("/metrics").text
+    assert_lints(page)
+    assert_golden("quality.prom", shape(page))
+
+
+def test_refuses_what_it_cannot_take_and_takes_nothing_of_it(tmp_path: Path) -> None:
+    with running("quality", configured(tmp_path)) as exporter:
+        broken = exporter.post("/v1/predictions", PREDICTIONS + '{"id": 7}\n', content_type=NDJSON)
+        assert broken.status_code == 400
+        assert broken.json()["error"].startswith("nothing was taken: line 11: field `id`: ")
+        assert exporter.post("/v1/predictions", b" " * (9 << 20), content_type=NDJSON).status_code == 413
+        assert exporter.post("/v1/labels", LABELS, content_type="text/csv").status_code == 415
+        assert exporter.value("airbag_quality_pending_predictions") == 0
+
+
+def test_wants_the_token_and_takes_a_new_one_at_a_reload(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    with running("quality", configured(tmp_path, ", token: {file: token}")) as exporter:
+
+        def status(given: str) -> int:
+            headers = {"content_type": NDJSON, "authorization": given}
+            return exporter.post("/v1/predictions", PREDICTIONS, **headers).status_code
+
+        assert (status(""), status("Bearer second"), status("Bearer first")) == (401, 401, 202)
+        token.write_text("second\n")
+        assert exporter.post("/-/reload").ok
+        assert (status("Bearer first"), status("Bearer second")) == (401, 202)
+
+
+def test_a_reload_keeps_what_waits(tmp_path: Path) -> None:
+    path = configured(tmp_path)
+    with running("quality", path) as exporter:
+        exporter.post("/v1/predictions", PREDICTIONS, content_type=NDJSON)
+        path.write_text(path.read_text().replace("pending_max: 100", "pending_max: 4"))
+        assert exporter.post("/-/reload").ok
+        until(lambda: exporter.value("airbag_quality_pending_predictions") == 4, what="the new limit")
+        assert exporter.value("airbag_quality_labels_total", model_name="digits", result="expired") == 6

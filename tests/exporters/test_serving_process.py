@@ -1,0 +1,189 @@
+"""`airbag exporter serving` as a process, against servers that speak TF Serving's protocol."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from airbag_exporters.serving.native import Counter, Requests
+from tests.exporters.native_page import PageServer, histogram, page_server, write
+from tests.exporters.processes import Exporter, assert_golden, assert_lints, running, shape
+from tests.fakes.tfs_wire import FakeServing, Status, serving
+from tests.fakes.wait import until
+
+MODELS_CONFIG = """model_config_list { config {
+  name: "digits" base_path: "/m/digits" model_platform: "tensorflow"
+  model_version_policy { specific { versions: 2 versions: 3 } }
+} }
+"""
+TRAFFIC: dict[Counter, int] = {
+    Requests("digits", "OK"): 4,
+    Requests("digits", "INTERNAL"): 1,
+    Requests("nosuch\udcff", "NOT_FOUND"): 2,
+    **histogram("digits", "Predict", "GRPC", [500.0, 130_000.0]),
+    **histogram("digits", "predict", "REST", [90.0, 121_440.0]),
+    **histogram("digits", "", "REST", [9e6]),
+}
+
+
+@dataclass
+class Server:
+    """A fake TF Serving: gRPC and metrics page."""
+
+    grpc: FakeServing
+    rest: PageServer
+
+    def count(self, times: int) -> None:
+        """Have answered the same traffic `times` times."""
+        self.rest.page = write({counter: value * times for counter, value in TRAFFIC.items()})
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as grpc, page_server() as rest:
+        grpc.models["digits"] = {1: Status.END, 2: Status.AVAILABLE}
+        fake = Server(grpc, rest)
+        fake.count(1)
+        yield fake
+
+
+def target(name: str, grpc: str, rest: str) -> str:
+    return f'{{name: {name}, grpc: "{grpc}", rest: "{rest}"}}'
+
+
+def configure(folder: Path, *targets: str, extra: str = "") -> Path:
+    path = folder / "exporters.yml"
+    path.write_text(
+        f"servings:\n  - name: main\n    targets: [{', '.join(targets)}]\n    model_config_file: models.config\n"
+        f"    models: [{{name: digits, expect: {{latency_bound: 100ms}}}}]\n{extra}"
+    )
+    (folder / "models.config").write_text(MODELS_CONFIG)
+    return path
+
+
+def config_of(server: Server, folder: Path) -> Path:
+    return configure(folder, target("a", server.grpc.address, server.rest.address))
+
+
+def counted(exporter: Exporter, version: str, status: str = "OK", name: str = "a") -> float | None:
+    labels = {"target": name, "model_name": "digits", "model_version": version, "status": status}
+    return exporter.value("airbag_tfs_requests_total", **labels)
+
+
+def until_polled(exporter: Exporter, times: int = 2, name: str = "a") -> None:
+    def polled() -> float:
+        return exporter.value("airbag_tfs_last_poll_timestamp_seconds", target=name) or 0
+
+    for _ in range(times):
+        before = polled()
+        until(lambda then=before: polled() > then, what="a further poll")
+
+
+def test_counts_requests_for_the_version_that_answered(server: Server, tmp_path: Path) -> None:
+    with running("serving", config_of(server, tmp_path)) as exporter:
+        until(lambda: counted(exporter, "switching") == 4, what="what was there before the exporter")
+        until_polled(exporter)
+        server.count(3)
+        until(lambda: counted(exporter, "2") == 8, what="the traffic of version 2")
+        assert counted(exporter, "2", "INTERNAL") == 2
+        assert counted(exporter, "switching") == 4
+        assert counted(exporter, "1") == 0
+        other = {"model_name": "other", "model_version": "multiple", "status": "NOT_FOUND"}
+        assert exporter.value("airbag_tfs_requests_total", **other) == 6
+        two = {"model_name": "digits", "model_version": "2"}
+        assert exporter.value("airbag_tfs_answers_total", **two) == 8
+        # The bound of 100 ms lies under the edge of 121.44 ms: what took that or longer is slow.
+        assert exporter.value("airbag_tfs_slow_requests_total", **two) == 4
+        bucket = {**two, "api": "Predict", "entrypoint": "GRPC"}
+        assert exporter.value("airbag_tfs_request_duration_seconds_bucket", **bucket, le="0.00061222") == 2
+        assert exporter.value("airbag_tfs_request_duration_seconds_bucket", **bucket, le="+Inf") == 4
+
+        server.grpc.models["digits"] = {1: Status.END, 2: Status.UNLOADING, 3: Status.AVAILABLE}
+        server.count(4)
+        until(lambda: exporter.value("airbag_tfs_version_switches_total") == 1, what="the switch")
+        until_polled(exporter)
+        assert counted(exporter, "switching") == 8
+        assert counted(exporter, "3") == 0
+
+
+def test_the_page_shows_what_it_has_always_shown_and_lints(server: Server, tmp_path: Path) -> None:
+    server.grpc.models["digits"][3] = Status.END
+    server.grpc.errors["digits", 3] = (5, "no saved_model.pb")
+    with running("serving", config_of(server, tmp_path)) as exporter:
+        until(lambda: counted(exporter, "switching"), what="the first poll")
+        page = exporter.get("/metrics").text
+        assert exporter.value("airbag_tfs_default_version") == 2
+        assert exporter.value("airbag_tfs_model_version_error", code="NOT_FOUND", model_version="3") == 1
+        assert exporter.value("airbag_tfs_model_version_state", state="AVAILABLE", model_version="2") == 1
+        for version, wanted in (("1", 0), ("2", 1), ("3", 1)):
+            assert exporter.value("airbag_tfs_model_version_wanted", model_version=version) == wanted
+    assert_lints(page)
+    assert_golden("serving.prom", shape(page))
+
+
+def test_a_hanging_and_a_dead_server_leave_the_others_alone(server: Server, tmp_path: Path) -> None:
+    with serving() as hanging, page_server() as hanging_page:
+        hanging.models["digits"] = {2: Status.AVAILABLE}
+        hanging.hold.clear()
+        hanging_page.hold.clear()
+        targets = [
+            target("a", server.grpc.address, server.rest.address),
+            target("hanging", hanging.address, hanging_page.address),
+            target("dead", "127.0.0.1:1", "127.0.0.1:1"),
+        ]
+        with running("serving", configure(tmp_path, *targets)) as exporter:
+            until(lambda: exporter.get("/-/ready").ok, what="readiness")
+            until_polled(exporter)
+            server.count(2)
+            until(lambda: counted(exporter, "2") == 4, what="the traffic of version 2")
+            for name, up in (("a", 1), ("hanging", 0), ("dead", 0)):
+                assert exporter.value("airbag_tfs_up", target=name) == up
+                for part in ("status", "metadata", "metrics"):
+                    assert exporter.value("airbag_tfs_scrape_part_success", target=name, part=part) == up
+            until_polled(exporter, times=3, name="hanging")
+            duration = exporter.value("airbag_tfs_scrape_duration_seconds", target="hanging")
+            assert duration is not None
+            assert duration < 1
+            hanging.hold.set()
+            hanging_page.hold.set()
+            until(lambda: exporter.value("airbag_tfs_up", target="hanging") == 1, what="the end of the hanging")
+            until(lambda: exporter.log().count("can be read again") == 3, what="the log's good news")
+        assert exporter.log().count("cannot be read") == 6  # three parts of two servers, each said once
+
+
+def test_one_part_may_fail_by_itself(server: Server, tmp_path: Path) -> None:
+    server.rest.status = 404
+    with running("serving", config_of(server, tmp_path)) as exporter:
+        until(lambda: exporter.value("airbag_tfs_scrape_part_success", part="metrics") == 0, what="the failing part")
+        assert exporter.value("airbag_tfs_up") == 1
+        assert exporter.value("airbag_tfs_default_version") == 2
+
+
+def test_counters_survive_a_restart_of_the_server(server: Server, tmp_path: Path) -> None:
+    with running("serving", config_of(server, tmp_path)) as exporter:
+        until(lambda: counted(exporter, "switching") == 4, what="the first poll")
+        server.grpc.die()
+        server.rest.page = write({Requests("digits", "OK"): 1})
+        server.grpc.start()
+        until(lambda: counted(exporter, "switching") == 5, what="the counters of the new process")
+
+
+def test_a_reload_keeps_the_counters_and_a_refused_one_keeps_the_configuration(server: Server, tmp_path: Path) -> None:
+    path = config_of(server, tmp_path)
+    with running("serving", path) as exporter:
+        until(lambda: counted(exporter, "switching") == 4, what="the first poll")
+        path.write_text(path.read_text().replace("100ms", "2s"))
+        exporter.process.send_signal(signal.SIGHUP)
+        until(lambda: exporter.value("airbag_tfs_latency_bound_seconds") == 2, what="the new bound")
+        assert counted(exporter, "switching") == 4
+        path.write_text("servings: []\nquality: {pendingmax: 1}\n")
+        refused = exporter.post("/-/reload")
+        assert refused.status_code == 500
+        assert "servings: " in refused.text
+        assert "did you mean `pending_max`?" in refused.text
+        assert exporter.value("airbag_config_last_reload_successful") == 0
+        assert exporter.value("airbag_tfs_latency_bound_seconds") == 2
