@@ -1,0 +1,186 @@
+"""The journal: durable, exclusive, and the same after a restart."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airbag.errors import StartError
+from airbag_rollback.engine.states import IllegalTransition, State
+from airbag_rollback.journal import Journal, Overtaken, open_journal
+from airbag_rollback.records import Action, Suspect
+
+SUSPECT = Suspect("main", "digits", 3, "AirbagErrorRatioHigh", None)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    found = open_journal(tmp_path / "journal.sqlite")
+    yield found
+    found.close()
+
+
+def opened(journal: Journal, version: int = 3) -> Action:
+    suspect = Suspect("main", "digits", version, "AirbagErrorRatioHigh", None)
+    return journal.actions.open_for(suspect, 100.0, 130.0)[0]
+
+
+def moved(journal: Journal, action: Action, *states: State) -> Action:
+    for state in states:
+        action = journal.actions.move(action, state, 101.0, "r", "t")
+    return action
+
+
+def test_of_two_writers_one_wins(journal: Journal) -> None:
+    action = opened(journal)
+    journal.actions.move(action, State.EVALUATING, 101.0)
+    with pytest.raises(Overtaken, match="moved on"):
+        journal.actions.move(action, State.EVALUATING, 101.0)
+    assert [event.after for event in journal.actions.events(action.id)] == ["RECEIVED", "EVALUATING"]
+
+
+def test_an_illegal_transition_writes_nothing(journal: Journal) -> None:
+    action = opened(journal)
+    with pytest.raises(IllegalTransition):
+        journal.actions.move(action, State.EXECUTING, 101.0)
+    assert journal.actions.get(action.id) == action
+
+
+def test_many_threads_open_one_action(journal: Journal) -> None:
+    found: list[tuple[Action, bool]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(journal.actions.open_for(SUSPECT, 100.0, 130.0))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({action.id for action, _ in found}) == 1
+    assert sorted(new for _, new in found) == [False] * 7 + [True]
+
+
+@pytest.mark.parametrize(
+    ("states", "opens_again"),
+    [
+        ((), False),
+        ((State.EVALUATING, State.BLOCKED), False),
+        ((State.EVALUATING, State.NEEDS_HUMAN), False),
+        ((State.EVALUATING, State.SUPPRESSED), True),
+        ((State.EVALUATING, State.PLANNED, State.ARMED, State.EXECUTING, State.FAILED), True),
+        ((State.EVALUATING, State.PLANNED, State.ARMED, State.EXECUTING, State.VERIFY_MECHANISM,
+          State.VERIFY_OUTCOME, State.SUCCEEDED), False),
+    ],
+)  # fmt: skip
+def test_a_second_report_opens_an_action_only_when_nothing_was_done(
+    journal: Journal, states: tuple[State, ...], opens_again: bool
+) -> None:
+    first = moved(journal, opened(journal), *states)
+    second, new = journal.actions.open_for(SUSPECT, 102.0, 132.0)
+    assert new is opens_again
+    assert (second.id == first.id) is not opens_again
+
+
+def test_one_action_at_a_time_may_touch_a_model(journal: Journal) -> None:
+    moved(journal, opened(journal), State.EVALUATING, State.PLANNED, State.ARMED)
+    other = moved(journal, opened(journal, 4), State.EVALUATING, State.PLANNED)
+    with pytest.raises(Overtaken, match="another action already touches digits on main"):
+        moved(journal, other, State.ARMED)
+    assert journal.actions.busy(other)
+
+
+def test_the_end_and_the_message_about_it_are_written_together(journal: Journal) -> None:
+    ended = moved(journal, opened(journal), State.EVALUATING, State.NEEDS_HUMAN)
+    (message,) = journal.outbox.pending()
+    assert message.alert["labels"]["action_id"] == str(ended.id)
+    assert message.alert["labels"]["severity"] == "critical"
+    journal.outbox.delivered(message, 102.0)
+    assert journal.outbox.pending() == []
+
+
+def test_events_cannot_be_changed_or_deleted(journal: Journal) -> None:
+    opened(journal)
+    for statement in ("UPDATE events SET text = 'x'", "DELETE FROM events"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"), journal.database.write() as connection:
+            connection.execute(statement)
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "j.sqlite")
+    journal.deliveries.accept(b"body", 99.0)
+    action = moved(journal, opened(journal), State.EVALUATING)
+    journal.close()
+    journal = open_journal(tmp_path / "j.sqlite")
+    assert [delivery.body for delivery in journal.deliveries.pending()] == [b"body"]
+    assert journal.actions.open() == [action]
+    assert journal.database.rows("PRAGMA journal_mode") == [("wal",)]
+    assert journal.database.rows("PRAGMA synchronous") == [(2,)]
+    journal.close()
+
+
+def test_a_journal_of_another_schema_or_a_damaged_one_stops_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    open_journal(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = '99'")
+    connection.close()
+    with pytest.raises(StartError, match="has schema 99, this Airbag writes 1"):
+        open_journal(path)
+    path.write_bytes(b"not a database" * 500)
+    with pytest.raises(StartError, match="file is not a database"):
+        open_journal(path)
+
+
+def test_a_second_process_on_the_same_journal_is_refused(journal: Journal, tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="another process holds it"):
+        open_journal(tmp_path / "journal.sqlite")
+
+
+def test_a_place_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartError, match="Make its folder writable, or change `journal`"):
+        open_journal(tmp_path / "file" / "journal.sqlite")
+
+
+def look(journal: Journal, now: float, *serves: int, wanted: tuple[int, ...] | None = None) -> int:
+    named = None if wanted is None else frozenset(wanted)
+    return journal.ledger.observe("main", "digits", frozenset(serves), named, now)
+
+
+def test_the_epoch_grows_when_what_serves_or_what_is_wanted_changes(journal: Journal) -> None:
+    epochs = [
+        look(journal, 0, 2, wanted=(1, 2)), look(journal, 1, 2, wanted=(1, 2)), look(journal, 2, 2, wanted=(2, 3)),
+        look(journal, 3, 3, wanted=(2, 3)), look(journal, 4, wanted=(2, 3)), look(journal, 5, 3, wanted=(2, 3)),
+    ]  # fmt: skip
+    assert epochs == [1, 1, 2, 3, 3, 3]
+
+
+def test_the_ledger_adds_up_how_long_each_version_served(journal: Journal) -> None:
+    look(journal, 0, 2)
+    for second in range(10, 60, 10):
+        look(journal, second, 2)
+    look(journal, 60, 3)
+    look(journal, 65, 2)
+    served = {each.version: each for each in journal.ledger.served("main", "digits", 70.0)}
+    assert (served[2].soak, served[2].last_until) == (65.0, None)
+    assert (served[3].soak, served[3].last_until) == (5.0, 65.0)
+
+
+def test_time_in_which_nobody_looked_is_no_proof(journal: Journal) -> None:
+    look(journal, 0, 2)
+    look(journal, 12, 2)
+    look(journal, 5000, 3)
+    served = {each.version: each for each in journal.ledger.served("main", "digits", 5000.0)}
+    assert (served[2].soak, served[2].last_until) == (12.0, 12.0)
+
+
+def test_a_release_counts_from_when_the_version_was_last_wanted_anew(journal: Journal) -> None:
+    look(journal, 0, 3, wanted=(2, 3))
+    look(journal, 10, 2, wanted=(2,))
+    look(journal, 9000, 3, wanted=(2, 3))
+    assert journal.ledger.released_at("main", "digits", 3) == 9000.0
+    assert journal.ledger.released_at("main", "digits", 2) == 0.0
+    assert journal.ledger.released_at("main", "digits", 4) is None

@@ -1,0 +1,67 @@
+"""policy.yml is checked whole, and says what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airbag.config import load, replace_tokens
+from airbag.errors import ConfigError
+from airbag_rollback.config import Policy, load_settings
+from tests.fakes.binaries import ROOT
+from tests.fakes.rollback import TOKEN, Surroundings
+
+SHIPPED = ROOT / "alertmanager" / "policy.yml"
+
+
+def test_the_shipped_policy_is_valid_and_means_what_it_says() -> None:
+    policy = load(SHIPPED, Policy)
+    assert (policy.mode, policy.release_window, policy.soak_min) == ("auto", 3600.0, 10.0)
+    assert (policy.decide_within, policy.switch_within, policy.stable_for) == (30.0, 60.0, 2.0)
+
+
+def test_the_shipped_files_work_together_once_the_places_are_local(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "exporters.yml").write_text((ROOT / "exporters" / "exporters.yml").read_text())
+    tokens = {"/etc/airbag": str(tmp_path), "/run/secrets/airbag_webhook_token": str(tmp_path / "token")}
+    (tmp_path / "policy.yml").write_text(replace_tokens(SHIPPED.read_text(), tokens))
+    settings = load_settings(tmp_path / "policy.yml")
+    assert [group.name for group in settings.servings.servings] == ["main"]
+
+
+def test_a_bare_off_is_the_mode_off_although_yaml_reads_false(around: Surroundings) -> None:
+    around.write_policy(mode="off")
+    assert load_settings(around.policy_file).policy.mode == "off"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mode": "atuo"}, "mode: input should be 'off', 'observe' or 'auto', not 'atuo'"),
+        ({"prometheus_url": "prometheus:9090"}, "prometheus_url: string should match pattern"),
+        ({"prometheus_url": "http://user:secret@host"}, "prometheus_url: string should match pattern"),
+        ({"alertmanager_urls": "[]"}, "alertmanager_urls: tuple should have at least 1 item"),
+        ({"soak_min": "10"}, "soak_min: not a duration"),
+        ({"soak_mim": "10s"}, "soak_mim: is not a known key (did you mean `soak_min`?)"),
+        ({"stable_for": "60s"}, "stable_for must be shorter than switch_within"),
+    ],
+)
+def test_a_wrong_policy_is_refused_with_the_place(around: Surroundings, changes: dict[str, str], message: str) -> None:
+    around.write_policy(**changes)
+    with pytest.raises(ConfigError) as refused:
+        load_settings(around.policy_file)
+    assert message in str(refused.value)
+
+
+def test_the_problems_of_every_file_are_listed_together(around: Surroundings) -> None:
+    (around.folder / "token").write_text(" \n")
+    (around.folder / "exporters.yml").write_text("servings: []\n")
+    with pytest.raises(ConfigError) as refused:
+        load_settings(around.policy_file)
+    assert "webhook_token: " in str(refused.value)
+    assert "exporters_file: servings" in str(refused.value)
+
+
+def test_the_token_is_not_shown_by_the_settings(around: Surroundings) -> None:
+    assert TOKEN not in repr(load_settings(around.policy_file))

@@ -1,0 +1,110 @@
+"""The receiver's questions, asked of the real PromQL engine through promtool, and their names against the rules."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from airbag_rollback.signals import SIGNALS, fill
+from tests.fakes import binaries, shipped
+
+MODEL = '{serving="main",model_name="digits"}'
+THREE = '{serving="main",model_name="digits",model_version="3"}'
+AT_TARGET = '{serving="main",target="one",model_name="digits",model_version="3"}'
+
+SERIES = {
+    f"model_version:airbag_tfs_errors_per_request:ratio15s{THREE}": "0.4x20 0.2x20",
+    f"model_version:airbag_tfs_requests:increase15s{THREE}": "100x20 90x20",
+    f"model_version:airbag_tfs_slow_per_answer:ratio15s{THREE}": "0.3x40",
+    f"model_version:airbag_tfs_answers:increase15s{THREE}": "60x40",
+    f"model_version:airbag_quality_accuracy:ratio15s{THREE}": "0.5x40",
+    f"model_version:airbag_quality_accuracy:stderr15s{THREE}": "0.1x40",
+    f"model_version:airbag_quality_labelled:increase15s{THREE}": "70x40",
+    'airbag_tfs_error_ratio_max{serving="main",model_name="digits",instance="a"}': "0.05x40",
+    'airbag_tfs_error_ratio_max{serving="main",model_name="digits",instance="b"}': "0.06x40",
+    f"airbag_tfs_slow_ratio_max{MODEL}": "0.05x40",
+    f"airbag_tfs_requests_min{MODEL}": "20x40",
+    f"airbag_quality_accuracy_min{MODEL}": "0.85x40",
+    f"airbag_quality_labels_min{MODEL}": "50x40",
+    'airbag_tfs_up{serving="main",target="one"}': "1x40",
+    'airbag_tfs_last_poll_timestamp_seconds{serving="main",target="one"}': "38x40",
+}
+FAILING = {
+    f'airbag_tfs_model_version_error{AT_TARGET[:-1]},code="NOT_FOUND"}}': "1x40",
+    f"airbag_tfs_model_version_wanted{AT_TARGET}": "1x40",
+}
+
+
+def asked(tmp_path: Path, series: dict[str, str], expected: dict[str, float | None]) -> None:
+    """Promtool gives each query at 40 s exactly that number, or nothing for None."""
+    tests = [
+        {"expr": query, "eval_time": "40s", "exp_samples": [] if value is None else [{"labels": "{}", "value": value}]}
+        for query, value in expected.items()
+    ]
+    document = {
+        "rule_files": [], "evaluation_interval": "1s",
+        "tests": [
+            {
+                "interval": "1s",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "promql_expr_test": tests,
+            }
+        ],
+    }  # fmt: skip
+    file = tmp_path / "signals.yml"
+    file.write_text(yaml.safe_dump(document))
+    binaries.run("promtool", "test", "rules", file)
+
+
+def plain(query: str) -> str:
+    """The query about version 3 without the labels of its answer, which the receiver does not read."""
+    return f"sum({fill(query, 'main', 'digits', 3)})"
+
+
+def test_the_traffic_signals_read_their_records_and_thresholds(tmp_path: Path) -> None:
+    errors, slow, accuracy = (
+        SIGNALS[name] for name in ("AirbagErrorRatioHigh", "AirbagLatencyHigh", "AirbagAccuracyLow")
+    )
+    asked(
+        tmp_path,
+        SERIES,
+        {
+            plain(errors.value): 0.2, plain(errors.samples): 90, plain(errors.threshold): 0.06,
+            plain(errors.samples_min): 20, plain(errors.age): 0, plain(errors.history_samples): 100,
+            f"round({plain(errors.history)}, 0.001)": 0.302,
+            plain(slow.value): 0.3, plain(slow.threshold): 0.05, plain(slow.samples): 60,
+            plain(accuracy.value): 0.8, plain(accuracy.threshold): 0.85, plain(accuracy.samples): 70,
+            plain(accuracy.samples_min): 50, plain(accuracy.history): 0.5,
+        },
+    )  # fmt: skip
+
+
+def test_a_failed_load_counts_only_while_the_version_is_wanted_and_the_server_is_seen(tmp_path: Path) -> None:
+    signal = SIGNALS["AirbagVersionLoadFailed"]
+    value, recovered = (fill(query, "main", "digits", 3) for query in (signal.value, signal.recovered))
+    asked(tmp_path, SERIES | FAILING, {value: 1, recovered: 1, signal.threshold: 0, plain(signal.age): 2})
+    unwanted = SERIES | FAILING | {f"airbag_tfs_model_version_wanted{AT_TARGET}": "0x40"}
+    asked(tmp_path, unwanted, {value: 0, recovered: 0})
+    unseen = unwanted | {'airbag_tfs_up{serving="main",target="one"}': "0x40"}
+    asked(tmp_path, unseen, {value: None, recovered: None})
+
+
+def test_every_machine_alert_has_a_signal_and_every_record_it_reads_has_a_rule() -> None:
+    machine = {name for name, rule in shipped.alerts().items() if rule["labels"].get("airbag_action") == "rollback"}
+    assert set(SIGNALS) == machine
+    records = {rule["record"] for rule in shipped.rules() if "record" in rule}
+    queries = " ".join(f"{s.value} {s.samples} {s.history} {s.age}" for s in SIGNALS.values())
+    read = set(re.findall(r"model_version:[\w:]+", queries))
+    assert read
+    assert read <= records
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_question_names_the_model_and_the_version(name: str) -> None:
+    query = fill(SIGNALS[name].value, "main", "digits", 3)
+    assert 'serving="main"' in query
+    assert 'model_version="3"' in query
+    assert "$" not in query
