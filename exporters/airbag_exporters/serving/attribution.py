@@ -2,7 +2,8 @@
 
 The server is looked at before and after each page. What a counter grew by between two pages belongs to version V only
 if V answered by default at every look from before the first page to after the second, and nothing else can have
-answered in between: the server takes up changes at most once a second, so no version comes and goes unseen. Everything else goes to `switching`, so that the sum over versions stays the native counter.
+answered in between: the server takes up changes at most once a second, so no version comes and goes unseen.
+Everything else goes to `switching`, so that the sum over versions stays the native counter.
 """
 
 from __future__ import annotations
