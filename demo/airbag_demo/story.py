@@ -27,6 +27,14 @@ GOOD, BAD = 2, 3
 RATE = 50.0
 LABEL_DELAY = 1.0
 TERMINAL = {"SUCCEEDED", "SUPPRESSED", "FAILED", "CANCELLED", "NEEDS_HUMAN"}
+STATES = {
+    "RECEIVED": "the alert has reached the receiver",
+    "EVALUATING": "the receiver asks Prometheus and the server whether it is true",
+    "EXECUTING": f"the receiver goes back to version {GOOD}",
+    "VERIFY_MECHANISM": "the receiver checks that the server follows",
+    "VERIFY_OUTCOME": f"version {GOOD} serves again; the receiver checks that it helped",
+    "SUCCEEDED": "the receiver says: rolled back, and it helped",
+}
 
 _CONFIG = """\
 model_config_list {{
@@ -88,13 +96,31 @@ def tell(fault: str, stack: Stack, processes: Processes, releases: Path, client:
     watch.stage(f"version {BAD} is released (its fault: {fault})")
     released_at = time.time()
     release(stack, BAD)
-    wait(90, lambda: (found := latest_action(stack)) is not None and found.state in TERMINAL)
-    action = latest_action(stack) or Action("NONE", "the receiver was never called", *[None] * 6)
-    watch.stage(f"the receiver says {action.state}; one more round of rows shows how good the server is now")
+    follow = _Follow(stack, watch.stage)
+    wait(90, follow.to_the_end)
+    action = follow.action or Action("NONE", "the receiver was never called", *[None] * 6)
+    watch.stage("one more round of rows shows how good the server is now")
     wait(one_round + 2)
     wait(10, lambda: people_told(stack))
     story = Story(fault, GOOD, BAD, released_at, client.seen.all(), action, _ending(stack))
     return report(story)
+
+
+class _Follow:
+    """Tells each state of the rollback once, as the receiver reaches it."""
+
+    def __init__(self, stack: Stack, tell: Callable[[str], None]) -> None:
+        self.action: Action | None = None
+        self._stack = stack
+        self._tell = tell
+
+    def to_the_end(self) -> bool:
+        """Look once; whether the action has ended."""
+        found = latest_action(self._stack)
+        if found and (self.action is None or found.state != self.action.state):
+            self._tell(STATES.get(found.state, f"the receiver is at {found.state}: {found.reason}"))
+        self.action = found or self.action
+        return self.action is not None and self.action.state in TERMINAL
 
 
 def release(stack: Stack, version: int) -> None:

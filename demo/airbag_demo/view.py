@@ -112,7 +112,9 @@ def timeline(report: Report) -> Table:
     for heading in ("stage", "at", "after"):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
     began = report.first_bad_at
-    times = [(getattr(report, field), text) for field, text in _STAGES]
+    # A version that never loads gives no answers: the version before it goes on answering.
+    stages = [stage for stage in _STAGES if report.fault != "load" or stage[0] != "first_good_at"]
+    times = [(getattr(report, field), text) for field, text in stages]
     known = sorted((at, text) for at, text in times if at is not None)
     for index, (at, text) in enumerate(known):
         since = at - known[index - 1][0] if index else 0.0
