@@ -1,0 +1,42 @@
+"""The shipped Prometheus configuration is accepted, and says what Airbag rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.fakes import shipped
+from tests.fakes.binaries import ROOT, run
+
+CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+
+
+def test_promtool_accepts_it_with_its_rules_and_targets(tmp_path: Path) -> None:
+    local = shipped.copy("prometheus", tmp_path, {"/etc/prometheus": str(tmp_path)})
+    said = run("promtool", "check", "config", local / "prometheus.yml")
+    assert "SUCCESS" in said
+    assert f"{len(list(shipped.RULES.glob('*.yml')))} rule files found" in said
+
+
+@pytest.mark.parametrize("job", CONFIG["scrape_configs"], ids=lambda job: str(job["job_name"]))
+def test_every_job_has_a_target_file_of_its_own_name_and_a_sample_limit(job: dict[str, Any]) -> None:
+    [source] = job["file_sd_configs"]
+    assert source["files"] == [f"/etc/prometheus/targets/{job['job_name']}.yml"]
+    [entry] = yaml.safe_load((ROOT / "prometheus" / "targets" / f"{job['job_name']}.yml").read_text())
+    assert len(entry["targets"]) == 1
+    assert job["sample_limit"] >= 50000
+
+
+def test_airbag_is_scraped_and_judged_every_second() -> None:
+    assert CONFIG["global"] == {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    for job in CONFIG["scrape_configs"]:
+        assert ("scrape_interval" in job) == (not job["job_name"].startswith("airbag-"))
+
+
+def test_alerts_go_to_the_alertmanagers_that_are_scraped() -> None:
+    [alertmanagers] = CONFIG["alerting"]["alertmanagers"]
+    [job] = [job for job in CONFIG["scrape_configs"] if job["job_name"] == "alertmanager"]
+    assert alertmanagers["file_sd_configs"] == job["file_sd_configs"]
