@@ -18,6 +18,9 @@ from airbag_rollback.look import Lookout, base_path, endpoint, on_disk, wanted
 RELOAD_TIMEOUT = 10.0
 """Seconds for one server to take a configuration; it may be busy with another one."""
 
+LOCK_TIMEOUT = 2.0
+"""Seconds to wait for another writer of models.config; the caller asks again."""
+
 
 class Result(StrEnum):
     """What came of a touch. Only UNCLEAR leaves open whether anything changed."""
@@ -63,7 +66,7 @@ def switch(lookout: Lookout, group: ServingGroup, plan: Plan) -> Effect:
         return Effect(Result.IMPOSSIBLE, "no_model_config_file", text)
     file = ModelConfigFile(group.model_config_file)
     try:
-        with file.locked():
+        with file.locked(LOCK_TIMEOUT):
             return _switch_locked(lookout, group, file, plan)
     except Locked as error:
         return Effect(Result.RETRY, "file_locked", str(error))

@@ -113,17 +113,19 @@ class Steps:
     ) -> Action:
         return self._move(
             action, to, decision.reason, decision.text, evidence=evidence, target_version=decision.target,
-            decided_at=self.clock.now(), **changes,
+            decided_at=action.decided_at or self.clock.now(), **changes,
         )  # fmt: skip
 
     def _arm(self, action: Action, _group: ServingGroup) -> Action:
-        now = self.clock.now()
+        """Make the intent durable. The time for the switch runs from the first time, however often it is tried."""
+        armed_at = action.armed_at or self.clock.now()
         target = action.target_version
         assert target is not None  # noqa: S101 - a plan names its target
         text = f"going from {action.bad_version} back to {target}"
         try:
             return self._move(
-                action, State.ARMED, "armed", text, armed_at=now, deadline=now + self.settings().policy.switch_within,
+                action, State.ARMED, "armed", text, armed_at=armed_at,
+                deadline=armed_at + self.settings().policy.switch_within,
                 window_clear_at=self.judge.window_clear_at(action, target),
             )  # fmt: skip
         except Overtaken as error:
@@ -136,14 +138,13 @@ class Steps:
     def _after(self, action: Action, effect: Effect) -> Action:
         if effect.result is Result.DONE:
             return self._move(action, State.VERIFY_MECHANISM, effect.reason, effect.text, acted_at=self.clock.now())
-        if effect.result is Result.RETRY:
-            deadline = self.clock.now() + self.settings().policy.decide_within
-            return self._move(action, State.BLOCKED, effect.reason, effect.text, deadline=deadline)
+        if effect.result is Result.RETRY and self.clock.now() < action.deadline:
+            return self._move(action, State.BLOCKED, effect.reason, effect.text)
         if effect.result is Result.UNCLEAR:
             self._again_at[action.id] = self.clock.now() + _PAUSE
         to = {
             Result.SUPERSEDED: State.SUPPRESSED, Result.IMPOSSIBLE: State.NEEDS_HUMAN, Result.FAILED: State.FAILED,
-            Result.UNCLEAR: State.UNKNOWN,
+            Result.UNCLEAR: State.UNKNOWN, Result.RETRY: State.NEEDS_HUMAN,
         }[effect.result]  # fmt: skip
         return self._move(action, to, effect.reason, effect.text)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from airbag.serving.model_config import ModelConfigFile
 from airbag_rollback.engine.states import State
 from tests.fakes.alertmanager_api import alert
-from tests.fakes.rollback import Bench, bench, surroundings
+from tests.fakes.rollback import Bench, Surroundings, bench, surroundings
+from tests.fakes.serving_state import StatefulServing, stateful_serving
 
 
 def test_a_bad_release_is_rolled_back_and_every_stage_has_its_time(desk: Bench) -> None:
@@ -298,6 +303,37 @@ def test_a_release_between_plan_and_touch_ends_the_plan(desk: Bench) -> None:
     assert desk.around.serving.reloads == 0
 
 
+def test_a_file_that_somebody_changed_ends_the_plan_before_any_server_follows(desk: Bench) -> None:
+    desk.post(alert())
+    desk.turn(3)
+    text = desk.around.models_config.read_text()
+    desk.around.models_config.write_text(text.replace("versions: 2 versions: 3", "versions: 1 versions: 3"))
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.SUPPRESSED, "superseded")
+    assert desk.around.named() == (1, 3)
+    assert desk.around.serving.reloads == 0
+
+
+def test_a_server_that_moved_on_by_itself_ends_the_plan(desk: Bench) -> None:
+    desk.post(alert())
+    desk.turn(3)
+    desk.around.serving.models["digits"][3] = 50
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.SUPPRESSED, "superseded")
+    assert desk.around.named() == (2, 3)
+    assert desk.around.serving.reloads == 0
+
+
+def test_a_target_whose_files_vanish_after_the_plan_is_not_switched_to(desk: Bench) -> None:
+    desk.post(alert())
+    desk.turn(3)
+    (desk.around.folder / "store" / "digits" / "2" / "saved_model.pb").unlink()
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "no_eligible_target")
+    assert desk.around.named() == (2, 3)
+    assert desk.around.serving.reloads == 0
+
+
 def test_a_server_that_does_not_answer_is_waited_for_and_then_paged(desk: Bench) -> None:
     desk.around.serving.die()
     desk.post(alert())
@@ -339,7 +375,7 @@ def test_a_models_config_that_cannot_be_replaced_is_a_failure_without_effect(des
     ],
 )
 def test_an_unusable_alert_is_recorded_with_the_reason_and_the_rest_still_counts(
-    desk: Bench, changes: dict[str, str], result: str
+    desk: Bench, changes: dict[str, Any], result: str
 ) -> None:
     desk.post(alert(**changes), alert())
     desk.settle()
@@ -373,6 +409,129 @@ def test_an_alert_that_repeats_without_news_is_told_once(desk: Bench) -> None:
         desk.run_until_ended()
     desk.receiver.notifier.empty()
     assert desk.around.alertmanager.names() == ["AirbagRollbackSuppressed"]
+
+
+def test_another_writer_who_never_lets_go_is_waited_for_and_then_a_person_is_told(desk: Bench) -> None:
+    taken, free = threading.Event(), threading.Event()
+
+    def write_for_ever() -> None:
+        with ModelConfigFile(desk.around.models_config).locked():
+            taken.set()
+            free.wait(60)
+
+    other = threading.Thread(target=write_for_ever)
+    other.start()
+    try:
+        taken.wait(10)
+        desk.post(alert())
+        desk.turn(4)
+        assert [action.state for action in desk.actions()] == [State.BLOCKED]
+        desk.watch(61)
+        desk.settle()
+    finally:
+        free.set()
+        other.join()
+    (action,) = desk.actions()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "file_locked")
+    assert desk.around.serving.reloads == 0
+
+
+@pytest.fixture
+def pair(around: Surroundings) -> Iterator[tuple[Bench, StatefulServing]]:
+    """A bench whose serving has two servers, with version 3 just released on both, and bad; and the second server."""
+    with stateful_serving() as second:
+        second.load(around.models_config.read_text())
+        file = around.folder / "exporters.yml"
+        one = f'{{name: one, grpc: "{around.serving.address}"}}'
+        file.write_text(file.read_text().replace(one, f'{one}, {{name: two, grpc: "{second.address}"}}'))
+        with bench(around) as found:
+            found.watch(60)
+            around.release(2, 3)
+            second.load(around.models_config.read_text())
+            found.watch(5)
+            around.bad_release()
+            yield found, second
+
+
+def test_every_server_of_the_group_gets_the_same_config(pair: tuple[Bench, StatefulServing]) -> None:
+    desk, second = pair
+    desk.post(alert())
+    assert desk.run_until_ended().state is State.SUCCEEDED
+    assert desk.around.serving.switches == second.switches == [("digits", (2,))]
+
+
+def test_one_server_that_refuses_keeps_the_others_not_waiting_and_is_told_again(
+    pair: tuple[Bench, StatefulServing],
+) -> None:
+    desk, second = pair
+    desk.around.serving.refuse_reload = (grpc.StatusCode.INTERNAL, "not now")
+    desk.post(alert())
+    desk.settle()
+    assert [action.state for action in desk.actions()] == [State.UNKNOWN]
+    assert second.switches == [("digits", (2,))]
+    desk.around.serving.refuse_reload = None
+    assert desk.run_until_ended().state is State.SUCCEEDED
+    assert desk.around.serving.switches == second.switches == [("digits", (2,))]
+
+
+def test_a_switch_counts_only_when_every_server_made_it(pair: tuple[Bench, StatefulServing]) -> None:
+    desk, second = pair
+    second.stuck.add(2)
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "switch_unverified")
+    assert "two: 3 END, 2 LOADING" in action.text
+
+
+def test_a_server_that_falls_back_while_it_is_watched_is_not_stable(desk: Bench) -> None:
+    desk.around.write_policy(stable_for="5s")
+    desk.receiver.reload()
+    desk.post(alert())
+    desk.settle()
+    desk.watch(3)
+    desk.settle()
+    desk.around.serving.models["digits"][2] = 20
+    desk.settle()
+    desk.around.serving.models["digits"][2] = 30
+    desk.watch(3)
+    desk.settle()
+    assert [action.state for action in desk.actions()] == [State.VERIFY_MECHANISM]
+    desk.watch(5)
+    desk.settle()
+    assert [action.state for action in desk.actions()] == [State.VERIFY_OUTCOME]
+
+
+def test_a_version_that_is_still_coming_up_keeps_the_switch_from_being_done(desk: Bench) -> None:
+    desk.post(alert())
+    desk.turn(4)
+    desk.around.serving.models["digits"][4] = 20
+    desk.watch(10)
+    desk.settle()
+    assert [action.state for action in desk.actions()] == [State.VERIFY_MECHANISM]
+
+
+def test_a_release_while_the_receiver_was_down_is_known_when_its_alert_is_judged(around: Surroundings) -> None:
+    with bench(around) as desk:
+        desk.watch(60)
+        desk.restart()
+        around.release(2, 3)
+        around.bad_release()
+        desk.clock.time += 5
+        desk.post(alert())
+        desk.turn(2)
+        assert desk.actions()[0].state is State.PLANNED
+
+
+def test_someone_elses_hand_after_an_unclear_touch_is_left_to_a_person(desk: Bench) -> None:
+    desk.around.serving.refuse_reload = (grpc.StatusCode.INTERNAL, "not now")
+    desk.post(alert())
+    desk.settle()
+    desk.around.serving.refuse_reload = None
+    desk.around.version_on_disk(4)
+    desk.around.release(3, 4)
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "changed_by_others")
+    assert desk.around.named() == (3, 4)
 
 
 @pytest.mark.parametrize("turns", range(1, 9))
