@@ -63,7 +63,9 @@ class Secret(Section):
         try:
             text = self.file.read_text() if self.file else os.environ.get(self.env or "", "")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(where, [Problem(where, f"cannot be read: {_why(error)}", "create it, mode 0600")]) from error
+            raise ConfigError(
+                where, [Problem(where, f"cannot be read: {_why(error)}", "create it, mode 0600")]
+            ) from error
         if not text.strip():
             raise ConfigError(where, [Problem(where, "is empty", "put the secret there")])
         return text.strip()
@@ -135,7 +137,11 @@ def _validate(document: object, schema: type[T], *, source: str, base: Path) -> 
         # JSON mode is strict about types and still takes lists for tuples and text for paths and enums.
         return schema.model_validate_json(json.dumps(document if document is not None else {}), context={"base": base})
     except ValidationError as error:
-        problems = [_problem(detail, schema) for detail in error.errors()]
+        details = error.errors()
+        # A list whose only entry is wrong also counts as too short, which would mislead.
+        deeper = {detail["loc"][:size] for detail in details for size in range(len(detail["loc"]))}
+        told = [each for each in details if each["type"] != "too_short" or each["loc"] not in deeper]
+        problems = [_problem(detail, schema) for detail in told]
         raise ConfigError(source, list(dict.fromkeys(problems))) from None
 
 

@@ -142,7 +142,7 @@ def serve(app: Starlette, surface: Surface, address: Address, *, shutdown_timeou
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)  # uvicorn raises the signal once more after its shutdown
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="on", server_header=False, ws="none",
+        app, log_config=None, log_level="warning", access_log=False, lifespan="on", server_header=False, ws="none",
         timeout_graceful_shutdown=int(shutdown_timeout),
     )  # fmt: skip
     log.info("listening", extra={"who": surface.name, "address": str(Address(*listener.getsockname()[:2]))})

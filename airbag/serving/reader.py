@@ -8,15 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import requests
 import urllib3
 
 from airbag.errors import Garbled, Refused, Unreachable
-from airbag.serving import tensor
 from airbag.serving.proto import tfs_pb2
-from airbag.serving.values import Array, Endpoint, Prediction, State, VersionStatus, code_name
+from airbag.serving.values import Endpoint, Prediction, State, VersionStatus, code_name
 from airbag.serving.wire import GET_MODEL_METADATA, GET_MODEL_STATUS, PREDICT, Wire
+
+if TYPE_CHECKING:
+    from airbag.serving.tensor import Array
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _NO_SUCH_LABEL = "Unrecognized servable version label"
@@ -86,6 +89,8 @@ class Reader:
 
         The server counts this as a request. ValueError for an array that TensorFlow has no type for.
         """
+        from airbag.serving import tensor  # numpy: only for those who ask the model itself
+
         spec = tfs_pb2.ModelSpec(name=model, signature_name=signature)
         if isinstance(version, str):
             spec.version_label = version

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from airbag.errors import Garbled
 from airbag.serving.proto import tfs_pb2
 from airbag.serving.proto.tfs_pb2 import DataType, TensorProto
-from airbag.serving.values import Array
+
+Array = npt.NDArray[Any]  # Any: the model decides the type of its tensors
 
 MAX_ELEMENTS = 1 << 28
 """A few bytes can claim a huge tensor, because the last value stands for all that follow. Beyond this: Garbled."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy.typing as npt
-
-Array = npt.NDArray[Any]  # Any: the model decides the type of its tensors
+if TYPE_CHECKING:  # numpy costs 11 MiB, which a process that only looks does not need
+    from airbag.serving.tensor import Array
 
 CODES: Mapping[int, str] = {
     0: "OK",

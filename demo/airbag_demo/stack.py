@@ -182,6 +182,7 @@ class Stack:
             "num_unload_threads": 2,
             "max_num_load_retries": 2,
             "load_retry_interval_micros": 500_000,
+            "allow_version_labels_for_unavailable_models": "true",
             "grpc_max_threads": 64,
             "tensorflow_inter_op_parallelism": 32,
         }
@@ -200,6 +201,7 @@ class Stack:
             f"--config.file={self.file('alertmanager/alertmanager.yml')}",
             f"--storage.path={self.run / 'alertmanager'}",
             f"--web.listen-address=127.0.0.1:{self.ports['alertmanager']}",
+            f"--web.external-url={self.url('alertmanager')}",  # else links carry the machine's name
             "--cluster.listen-address=",  # without it the first notification waits ten seconds for peers
         ]
         return Program("alertmanager", command, lambda: self._answers("alertmanager"))
@@ -211,6 +213,7 @@ class Stack:
             f"--storage.tsdb.path={self.run / 'prometheus'}",
             "--storage.tsdb.retention.time=1d",
             f"--web.listen-address=127.0.0.1:{self.ports['prometheus']}",
+            f"--web.external-url={self.url('prometheus')}",
             "--rules.alert.resend-delay=5s",  # a lost post to Alertmanager is not repeated for a minute by default
         ]
         return Program("prometheus", command, lambda: self._answers("prometheus"))

@@ -19,7 +19,8 @@ import requests
 
 from airbag.errors import Refused, RemoteError
 from airbag.serving.reader import Reader
-from airbag.serving.values import Array, Endpoint
+from airbag.serving.tensor import Array
+from airbag.serving.values import Endpoint
 from airbag_demo.observations import LOST_CODES, Answer, Observations, Outcome
 from airbag_demo.releases import MODEL
 

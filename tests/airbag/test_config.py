@@ -158,6 +158,12 @@ def test_a_wrong_servings_section_is_refused(servings: str, message: str, tmp_pa
         parse(f"servings: {servings}", Servings, source="s", base=tmp_path)
 
 
+def test_a_list_with_one_wrong_entry_is_not_also_called_too_short(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse("servings: [{name: a, targets: [{name: t}], models: [{name: m}]}]", Servings, source="s", base=tmp_path)
+    assert [str(problem) for problem in caught.value.problems] == ["servings[0].targets[0].grpc: is missing (add it)"]
+
+
 def test_a_file_without_servings_says_so(tmp_path: Path) -> None:
     path = tmp_path / "exporters.yml"
     path.write_text("quality: {}")

@@ -14,7 +14,7 @@ from airbag.errors import Garbled
 from airbag.serving import tensor
 from airbag.serving.proto import tfs_pb2
 from airbag.serving.proto.tfs_pb2 import TensorProto, TensorShapeProto
-from airbag.serving.values import Array
+from airbag.serving.tensor import Array
 
 NUMBERS = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
