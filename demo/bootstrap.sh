@@ -16,8 +16,10 @@ debian_install() { # PACKAGE... ; the caller has said why
     say "Installing Debian packages: $*"
     # Lists may be absent or old: try with what is there, renew them only when that fails.
     install="$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends"
-    $install "$@" >/dev/null 2>&1 || { $as_root apt-get update -qq && $install "$@" >/dev/null; } ||
-        fail "apt-get could not install: $*"
+    said=$(mktemp)
+    $install "$@" >"$said" 2>&1 || { $as_root apt-get update -qq && $install "$@"; } >"$said" 2>&1 ||
+        { cat "$said" >&2; rm -f "$said"; fail "apt-get could not install: $*"; }
+    rm -f "$said"
 }
 
 usable() { # PYTHON: can it make our environment?
