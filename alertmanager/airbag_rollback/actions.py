@@ -104,6 +104,8 @@ def _no_longer_as_planned(
         return Effect(Result.RETRY, "server_unreachable", view.unreachable)
     if view.serves != plan.expected:
         text = f"{_list(view.serves)} serves and no longer {_list(plan.expected)}"
+        if view.serves & plan.expected:  # servers that follow a release one after the other: judge it anew
+            return Effect(Result.RETRY, "servers_moving", text)
         return Effect(Result.SUPERSEDED, "superseded", text)
     return None
 

@@ -6,10 +6,11 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request, Security
 from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
 from airbag import __version__
@@ -33,8 +34,8 @@ def create_app(receiver: Receiver, surface: Surface) -> FastAPI:
     # No redirects: Alertmanager follows one as a GET without a body and takes that for delivered.
     app = FastAPI(title="Airbag rollback receiver", version=__version__, redirect_slashes=False, lifespan=lifespan)
 
-    def with_token(authorization: Annotated[str | None, Header()] = None) -> None:
-        if not webhook.authorized(authorization, receiver.settings.token):
+    def with_token(request: Request) -> None:
+        if not webhook.authorized(request.headers.get("authorization"), receiver.settings.token):
             raise HTTPException(401, "wrong or missing bearer token", {"WWW-Authenticate": "Bearer"})
 
     async def alerts(request: Request) -> Response:
@@ -43,6 +44,9 @@ def create_app(receiver: Receiver, surface: Surface) -> FastAPI:
         if status != 202:
             log.warning("webhook refused", extra={"result": result, "detail": detail})
         return JSONResponse({"detail": detail}, status)
+
+    def unreadable(_request: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": str(error)}, 503)
 
     def actions() -> dict[str, Any]:
         return {"actions": [public(action) for action in receiver.journal.actions.latest()]}
@@ -58,20 +62,28 @@ def create_app(receiver: Receiver, surface: Surface) -> FastAPI:
         rows = receiver.journal.ledger.present()
         return {"mode": receiver.settings.policy.mode, "models": [dict(zip(keys, row, strict=True)) for row in rows]}
 
-    closed = [Depends(with_token)]
+    described = Security(HTTPBearer(auto_error=False))  # for the OpenAPI; the check itself is ours, in constant time
+    closed = [described, Depends(with_token)]
     app.add_api_route(
         "/v1/alerts", alerts, methods=["POST"], status_code=202, summary="Take an Alertmanager message (version 4)",
         responses={code: {"description": text} for code, text in _REFUSALS.items()},
-        openapi_extra={"requestBody": _BODY, "security": [{"bearer": []}]},
+        openapi_extra={"requestBody": _body_schema()}, dependencies=[described],
     )  # fmt: skip
     app.add_api_route("/v1/actions", actions, dependencies=closed, summary="The latest 100 actions, newest first")
     app.add_api_route("/v1/actions/{action_id}", action, dependencies=closed, summary="One action with its events")
     app.add_api_route("/v1/serving", serving, dependencies=closed, summary="What the ledger saw serving last")
+    app.add_exception_handler(JournalError, unreadable)
     app.router.routes.extend(surface.routes())
     return app
 
 
-_BODY = {"required": True, "content": {"application/json": {"schema": webhook.Message.model_json_schema()}}}
+def _body_schema() -> dict[str, Any]:
+    """The message's schema without references, which would not resolve inside an OpenAPI document."""
+    schema = webhook.Message.model_json_schema()
+    schema["properties"]["alerts"]["items"] = schema.pop("$defs")["Alert"]
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
 _REFUSALS: dict[int | str, str] = {
     400: "no Alertmanager message of version 4", 401: "wrong or missing bearer token", 413: "body too large",
     503: "the journal cannot be written; send it again",

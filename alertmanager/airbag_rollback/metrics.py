@@ -15,7 +15,7 @@ KNOWN_OUTCOMES = {
         "no_data", "not_enough_data", "baseline_no_data", "baseline_not_enough_data", "server_unreachable",
         "not_the_release", "outside_release_window", "release_unknown", "no_eligible_target", "nothing_serves",
         "no_model_config_file", "switch_unverified", "changed_by_others", "ineffective", "outcome_unverified", "busy",
-        "stuck",
+        "stuck", "file_locked", "file_changed", "servers_moving", "serving_gone",
     ),
 }  # fmt: skip
 STAGES = ("detected", "decided", "acted", "available", "recovered")

@@ -89,6 +89,12 @@ def test_a_get_on_the_webhook_is_never_a_success_and_nothing_redirects(quiet: Pr
 def test_the_api_is_described_and_every_counter_starts_at_zero(quiet: Process) -> None:
     api = requests.get(f"{quiet.url}/openapi.json", timeout=5).json()
     assert {"/v1/alerts", "/v1/actions", "/v1/actions/{action_id}", "/v1/serving"} <= set(api["paths"])
+    assert "$defs" not in str(api)
+    schemes = api["components"]["securitySchemes"]
+    assert [scheme["scheme"] for scheme in schemes.values()] == ["bearer"]
+    assert all(
+        api["paths"][path][method]["security"] for path, method in (("/v1/alerts", "post"), ("/v1/actions", "get"))
+    )
     assert sample(quiet, 'airbag_rollback_actions_total{outcome="succeeded",reason="recovered"}') == 0
     assert sample(quiet, 'airbag_rollback_stage_duration_seconds_count{stage="recovered"}') == 0
     assert sample(quiet, 'airbag_rollback_stage_duration_seconds_bucket{le="300.0",stage="acted"}') == 0

@@ -474,6 +474,17 @@ def test_one_server_that_refuses_keeps_the_others_not_waiting_and_is_told_again(
     assert desk.around.serving.switches == second.switches == [("digits", (2,))]
 
 
+def test_servers_that_follow_a_release_one_by_one_do_not_end_the_rollback(pair: tuple[Bench, StatefulServing]) -> None:
+    desk, second = pair
+    second.models["digits"][3] = 20
+    desk.post(alert())
+    desk.turn(3)
+    assert desk.actions()[0].expected == (2, 3)
+    second.models["digits"][3] = 30
+    assert desk.run_until_ended().state is State.SUCCEEDED
+    assert desk.around.serving.switches == second.switches == [("digits", (2,))]
+
+
 def test_a_switch_counts_only_when_every_server_made_it(pair: tuple[Bench, StatefulServing]) -> None:
     desk, second = pair
     second.stuck.add(2)

@@ -124,6 +124,6 @@ class Rollbacks(RuleBasedStateMachine):
 
 
 Rollbacks.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_invariants_hold_in_any_order_of_events = Rollbacks.TestCase
