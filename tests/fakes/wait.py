@@ -14,7 +14,8 @@ def until(
 ) -> T:
     """Call `look` until it returns something true and return that.
 
-    After `timeout` seconds: AssertionError naming `what`. An exception from `look` counts as "not yet" and is shown if time runs out.
+    After `timeout` seconds: AssertionError naming `what`. An exception from `look` counts as "not yet" and is shown
+    when the time is up.
     """
     deadline = time.monotonic() + timeout
     last: object = None

@@ -32,7 +32,7 @@ def status(config_file: Path, receiver_url: str, limit: int) -> None:
     console = Console(highlight=False)
     console.print(_serving(load_servings(policy.exporters_file)))
     actions = _actions(policy, receiver_url)
-    console.print(actions if isinstance(actions, str) else _table(actions[:limit]), markup=False)
+    console.print(actions if isinstance(actions, str) else _lines(actions[:limit]), markup=False, soft_wrap=True)
 
 
 def _serving(servings: Servings) -> Table:
@@ -69,15 +69,13 @@ def _actions(policy: Policy, url: str) -> list[dict[str, Any]] | str:
     return found
 
 
-def _table(actions: list[dict[str, Any]]) -> Table | str:
-    if not actions:
-        return "actions: none so far"
-    table = Table("action", "received", "model", "from", "to", "alert", "state", "reason", "what")
-    for each in actions:
-        received = datetime.fromtimestamp(each["received_at"], UTC).strftime("%Y-%m-%d %H:%M:%S")
-        to = "-" if each["target_version"] is None else str(each["target_version"])
-        table.add_row(
-            str(each["id"]), received, f"{each['serving']}/{each['model_name']}", str(each["bad_version"]), to,
-            each["alertname"], each["state"], each["reason"], each["text"],
-        )  # fmt: skip
-    return table
+def _lines(actions: list[dict[str, Any]]) -> str:
+    """Two lines an action: what and how it stands, and why."""
+    return "\n".join(f"{_head(each)}\n    {each['text']}" for each in actions) or "actions: none so far"
+
+
+def _head(action: dict[str, Any]) -> str:
+    received = datetime.fromtimestamp(action["received_at"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    to = "" if action["target_version"] is None else f" -> {action['target_version']}"
+    what = f"{action['serving']}/{action['model_name']} {action['bad_version']}{to}"
+    return f"#{action['id']}  {received}  {what}  {action['state']} ({action['reason']})  {action['alertname']}"
