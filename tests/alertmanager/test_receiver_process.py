@@ -202,8 +202,10 @@ def test_a_clean_end_waits_for_a_reload_in_progress_and_writes_down_what_came_of
         assert receiver.process.wait(20) == 0
     with process(around) as again:
         (action,) = again.actions()
-        events = [event["after"] for event in again.get(f"/v1/actions/{action['id']}")["events"]]
-        assert events[4:6] == ["EXECUTING", "VERIFY_MECHANISM"]
+        path = f"/v1/actions/{action['id']}"
+        until(lambda: len(again.get(path)["events"]) > 6, what="the first turn")
+        events = [each["after"] for each in again.get(path)["events"]][4:7]
+        assert events == ["EXECUTING", "VERIFY_MECHANISM", "UNKNOWN"]
         until(lambda: again.actions()[0]["available_at"], timeout=20, what="the switch")
     assert around.serving.reloads == 1
 

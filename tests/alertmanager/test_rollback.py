@@ -516,8 +516,9 @@ def test_a_version_that_is_still_coming_up_keeps_the_switch_from_being_done(desk
     desk.post(alert())
     desk.turn(4)
     desk.around.serving.models["digits"][4] = 20
-    desk.watch(10)
-    desk.settle()
+    for _ in range(3):
+        desk.watch(5)
+        desk.settle()
     assert [action.state for action in desk.actions()] == [State.VERIFY_MECHANISM]
 
 
@@ -543,6 +544,17 @@ def test_someone_elses_hand_after_an_unclear_touch_is_left_to_a_person(desk: Ben
     action = desk.run_until_ended()
     assert (action.state, action.reason) == (State.NEEDS_HUMAN, "changed_by_others")
     assert desk.around.named() == (3, 4)
+
+
+def test_a_restart_during_verification_keeps_the_time_of_the_touch(desk: Bench) -> None:
+    desk.post(alert())
+    desk.settle()
+    acted_at = desk.actions()[0].acted_at
+    desk.watch(5)
+    desk.restart()
+    action = desk.run_until_ended()
+    assert acted_at is not None
+    assert (action.state, action.acted_at) == (State.SUCCEEDED, acted_at)
 
 
 @pytest.mark.parametrize("turns", range(1, 9))
