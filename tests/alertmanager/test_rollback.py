@@ -159,6 +159,14 @@ def test_without_proof_that_the_version_before_was_good_nothing_moves(desk: Benc
     assert desk.around.serving.reloads == 0
 
 
+def test_a_version_before_that_hardly_answered_is_no_proof(desk: Bench) -> None:
+    desk.around.prometheus.errors(2, 0.0, requests=3, history=True)
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.NEEDS_HUMAN, "baseline_not_enough_data")
+    assert desk.around.serving.reloads == 0
+
+
 def test_a_version_that_turned_good_again_is_left_alone(desk: Bench) -> None:
     desk.around.prometheus.errors(3, 0.01)
     desk.post(alert())
