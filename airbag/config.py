@@ -38,6 +38,18 @@ def parse_duration(text: object) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in pairs)
 
 
+def written_as(pattern: str, form: str) -> AfterValidator:
+    """A check for texts that must match `pattern` as a whole; the refusal says the `form` that is right."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(f"should be {form}")
+        return text
+
+    return AfterValidator(check)
+
+
 def _from_base(path: Path, info: ValidationInfo) -> Path:
     return (cast("dict[str, Path]", info.context)["base"] / path).absolute() if info.context else path
 
@@ -155,9 +167,14 @@ def _problem(detail: ErrorDetails, schema: type[BaseModel]) -> Problem:
         return Problem(path, "is not a known key", remedy)
     if detail["type"] == "missing":
         return Problem(path, "is missing", "add it")
-    message = detail["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(detail["input"], dict | list) else f", not {detail['input']!r}"
+    message = detail["msg"].removeprefix("Value error, ").replace("Tuple", "List")
+    given = "" if isinstance(detail["input"], dict | list) else f", not {_shown(detail['input'])}"
     return Problem(path, message[:1].lower() + message[1:] + given)
+
+
+def _shown(value: object) -> str:
+    """The value as it was given, without a password that an address may hold."""
+    return re.sub(r"//[^/@]*@", "//***@", repr(value))
 
 
 def _keys_at(schema: type[BaseModel], location: list[int | str]) -> set[str]:

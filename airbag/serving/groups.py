@@ -6,18 +6,17 @@ written twice.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from airbag.config import Duration, LocalPath, Section, load_section
+from airbag.config import Duration, LocalPath, Section, load_section, written_as
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+Name = Annotated[str, written_as(r"[A-Za-z0-9_.-]{1,100}", "1 to 100 letters, digits, `_`, `.` or `-`")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
-HOST_PORT = re.compile(r"^(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}$")
-HostPort = Annotated[str, Field(pattern=HOST_PORT.pattern)]
+HOST_PORT = r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}"
+HostPort = Annotated[str, written_as(HOST_PORT, "HOST:PORT")]
 
 
 class Target(Section):

@@ -8,13 +8,13 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from airbag.config import Duration, LocalPath, Secret, Section, load
+from airbag.config import Duration, LocalPath, Secret, Section, load, written_as
 from airbag.errors import ConfigError, Problem
 from airbag.serving.groups import Servings, load_servings
 from airbag_rollback.engine.decide import Mode
 
 # A user name or password in an address would show up in messages; `@` is refused for that.
-Url = Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s@?#]*)?$")]
+Url = Annotated[str, written_as(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", "http(s)://HOST:PORT without user or query")]
 Wait = Annotated[Duration, Field(gt=0)]
 
 

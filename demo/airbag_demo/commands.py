@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import signal
 import tempfile
@@ -217,6 +218,6 @@ def _remote(grpc: str | None, rest: str | None, model: str | None, models_config
     if not model:
         raise click.UsageError("--tf-serving.grpc needs --tf-serving.model")
     for address in (grpc, rest):
-        if address and not HOST_PORT.fullmatch(address):
+        if address and not re.fullmatch(HOST_PORT, address):
             raise click.UsageError(f"{address!r} is not HOST:PORT")
     return RemoteServing(grpc, model, rest, models_config)

@@ -65,6 +65,12 @@ def test_the_error_reads_as_a_list_under_the_file_name() -> None:
     assert [line.split(":")[0] for line in rest] == ["  b", "  c"]
 
 
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    [problem] = problems("{name: a, inner: 'http://user:secret@host:1/'}")
+    assert "secret" not in problem
+    assert "//***@host:1/" in problem
+
+
 def test_a_missing_file_names_the_flag_that_gives_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"No such file.*--config\.file"):
         load(tmp_path / "none.yml", Outer)
@@ -143,7 +149,10 @@ def test_the_servings_section_is_read_beside_keys_of_others(tmp_path: Path) -> N
     ("servings", "message"),
     [
         ("[]", "at least 1 item"),
-        ("[{name: a, targets: [{name: t, grpc: 'no-port'}], models: [{name: m}]}]", r"targets\[0\].grpc"),
+        (
+            "[{name: a, targets: [{name: t, grpc: 'no-port'}], models: [{name: m}]}]",
+            r"targets\[0\].grpc: should be HOST:PORT, not 'no-port'",
+        ),
         ("[{name: a, targets: [], models: [{name: m}]}]", "targets"),
         ("[{name: a, targets: [{name: t, grpc: 'h:1'}, {name: t, grpc: 'h:2'}], models: [{name: m}]}]", "same name"),
         ("[{name: a, targets: [{name: t, grpc: 'h:1'}], models: [{name: m}, {name: m}]}]", "same name"),

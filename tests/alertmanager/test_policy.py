@@ -39,9 +39,9 @@ def test_a_bare_off_is_the_mode_off_although_yaml_reads_false(around: Surroundin
     ("changes", "message"),
     [
         ({"mode": "atuo"}, "mode: input should be 'off', 'observe' or 'auto', not 'atuo'"),
-        ({"prometheus_url": "prometheus:9090"}, "prometheus_url: string should match pattern"),
-        ({"prometheus_url": "http://user:secret@host"}, "prometheus_url: string should match pattern"),
-        ({"alertmanager_urls": "[]"}, "alertmanager_urls: tuple should have at least 1 item"),
+        ({"prometheus_url": "prometheus:9090"}, "prometheus_url: should be http(s)://HOST:PORT"),
+        ({"prometheus_url": "http://user:secret@host"}, "prometheus_url: should be http(s)://HOST:PORT"),
+        ({"alertmanager_urls": "[]"}, "alertmanager_urls: list should have at least 1 item"),
         ({"soak_min": "10"}, "soak_min: not a duration"),
         ({"soak_mim": "10s"}, "soak_mim: is not a known key (did you mean `soak_min`?)"),
         ({"stable_for": "60s"}, "stable_for must be shorter than switch_within"),

@@ -15,24 +15,9 @@ from airbag_exporters.serving.poll import STALE_AFTER, Plan, Poller
 from airbag_exporters.serving.process import Fleet
 from airbag_exporters.serving.totals import Owned
 from tests.exporters.native_page import PageServer, page_server, write
+from tests.fakes.clock import SetClock
 from tests.fakes.tfs_wire import FakeServing, Status, serving
 from tests.fakes.wait import until
-
-
-class Clock:
-    """Time that is set."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 @pytest.fixture
@@ -57,7 +42,7 @@ def plan(fake: FakeServing, page: PageServer | None = None) -> Plan:
 
 
 def test_shows_versions_the_default_and_labels(fake: FakeServing) -> None:
-    poller = Poller(plan(fake), Clock())
+    poller = Poller(plan(fake), SetClock(1000.0))
     poller.poll()
     assert [status.version for status in poller.state.versions["m"]] == [2, 1]
     assert poller.state.defaults == {"m": 1}
@@ -66,7 +51,7 @@ def test_shows_versions_the_default_and_labels(fake: FakeServing) -> None:
 
 
 def test_what_was_seen_stays_a_while_and_then_goes_absent(fake: FakeServing, page: PageServer) -> None:
-    clock = Clock()
+    clock = SetClock(1000.0)
     poller = Poller(plan(fake, page), clock)
     poller.poll()
     fake.die()
@@ -83,7 +68,7 @@ def test_what_was_seen_stays_a_while_and_then_goes_absent(fake: FakeServing, pag
 
 
 def test_a_switch_is_counted_once_and_nothing_serving_in_between_is_none(fake: FakeServing) -> None:
-    poller = Poller(plan(fake), Clock())
+    poller = Poller(plan(fake), SetClock(1000.0))
     for available in ([1], [], [1], [1, 2], [2]):
         fake.models["m"] = {version: Status.AVAILABLE if version in available else Status.END for version in (1, 2)}
         poller.poll()
@@ -91,7 +76,7 @@ def test_a_switch_is_counted_once_and_nothing_serving_in_between_is_none(fake: F
 
 
 def test_another_address_is_another_server_and_the_counters_go_on(fake: FakeServing, page: PageServer) -> None:
-    poller = Poller(plan(fake, page), Clock())
+    poller = Poller(plan(fake, page), SetClock(1000.0))
     poller.poll()
     with page_server() as other:
         other.page = write({Requests("m", "OK"): 7})
@@ -102,7 +87,7 @@ def test_another_address_is_another_server_and_the_counters_go_on(fake: FakeServ
 
 def test_a_model_that_the_server_does_not_know_is_no_failure(fake: FakeServing) -> None:
     fake.models.clear()
-    poller = Poller(plan(fake), Clock())
+    poller = Poller(plan(fake), SetClock(1000.0))
     poller.poll()
     assert poller.state.parts == {"status": True, "metadata": True}
     assert poller.state.versions == {"m": ()}

@@ -16,6 +16,7 @@ from airbag_exporters.quality.book import Book
 from airbag_exporters.quality.counts import VERSIONS_MAX
 from airbag_exporters.quality.events import JSON, NDJSON, BadBatch, Decoder, Label, Prediction
 from airbag_exporters.quality.join import Join, Limits, Owner, Result, Waiting
+from tests.fakes.clock import SetClock
 
 GROUP = """
   - name: {name}
@@ -29,28 +30,12 @@ def config(text: str = CONFIG) -> ExportersConfig:
     return parse(text, ExportersConfig, source="exporters.yml", base=Path())
 
 
-class Clock:
-    """Time that is set."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-
 def prediction(key: str, predicted: str | int = "1", version: int | str = 3, model: str = "digits") -> Prediction:
     return Prediction(id=key, model_name=model, model_version=version, predicted=predicted)
 
 
-def book() -> tuple[Book, Clock]:
-    clock = Clock()
+def book() -> tuple[Book, SetClock]:
+    clock = SetClock(100.0)
     return Book(config(), clock), clock
 
 
@@ -116,7 +101,7 @@ def test_versions_that_clients_invent_are_bounded() -> None:
 
 def test_a_model_that_two_groups_have_needs_its_group_named_and_nothing_is_taken() -> None:
     two = config("servings:" + GROUP.format(name="main") + GROUP.format(name="shadow"))
-    kept = Book(two, Clock())
+    kept = Book(two, SetClock(100.0))
     with pytest.raises(BadBatch, match=r"item 2, field `serving`: main, shadow all have the model 'digits'"):
         kept.predict([Prediction("a", "digits", 1, "0", serving="shadow"), prediction("b")])
     with pytest.raises(BadBatch, match=r"item 1, field `serving`: no group is called that; known: main, shadow"):

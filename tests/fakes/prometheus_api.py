@@ -8,9 +8,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
+
+from tests.fakes.http_server import serving_http
 
 NAMES = {
     "errors_per_request": "errors", "tfs_requests:": "requests", "slow_per_answer": "slow", "tfs_answers:": "answers",
@@ -93,15 +95,8 @@ def _handler(fake: FakePrometheus) -> type[BaseHTTPRequestHandler]:
 def prometheus() -> Iterator[FakePrometheus]:
     """A running fake on a free port."""
     fake = FakePrometheus()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(fake))
-    server.daemon_threads = True
-    fake.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield fake
-    finally:
-        fake.open.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving_http(_handler(fake)) as fake.port:
+        try:
+            yield fake
+        finally:
+            fake.open.set()

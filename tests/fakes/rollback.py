@@ -22,6 +22,7 @@ from airbag_rollback.config import load_settings
 from airbag_rollback.receiver import Receiver, assemble
 from airbag_rollback.records import Action
 from tests.fakes.alertmanager_api import FakeAlertmanager, alert, alertmanager, message
+from tests.fakes.clock import SetClock
 from tests.fakes.prometheus_api import FakePrometheus, prometheus
 from tests.fakes.serving_state import StatefulServing, stateful_serving
 from tests.fakes.wait import until
@@ -47,22 +48,6 @@ model_config_list {{
   }}
 }}
 """
-
-
-class SetClock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.time = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 @dataclass
