@@ -110,7 +110,7 @@ class Stack:
         if free < _FREE_BYTES:
             raise StartError(
                 f"only {free // 2**20} MiB are free where {self.run} lies, {_FREE_BYTES // 2**20} are needed. "
-                "Make room, or choose another place with --run.dir"
+                "Make room, or choose another place: --run.dir for airbag up, TMPDIR for airbag demo"
             )
         tokens = self.tokens()
         for shipped in SHIPPED:

@@ -70,6 +70,11 @@ def test_up_serves_until_it_is_stopped_and_leaves_no_process_behind(stop: signal
         )  # fmt: skip
         started = children(child.pid)
         assert len(started) >= 7
+        with_tensorflow = [
+            pid for pid in (child.pid, *started) if "tensorflow" in Path(f"/proc/{pid}/maps").read_text()
+        ]
+        commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in with_tensorflow]
+        assert ["model-server" in command for command in commands] == [True], "only the model server may load it"
         child.send_signal(stop)
         assert child.wait(timeout=30) == 0
         assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]

@@ -1,0 +1,84 @@
+"""The run folder: the shipped files with local addresses, and nothing of the deployment's left in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from airbag.serving.groups import load_servings
+from airbag_demo.ports import STANDARD
+from airbag_demo.releases import publish
+from airbag_demo.stack import SHIPPED, RemoteServing, Stack
+
+ROOT = Path(__file__).parents[2]
+PORTS = {name: 20001 + index for index, name in enumerate(STANDARD)}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    made = Stack(ROOT, tmp_path / "run", PORTS)
+    made.prepare()
+    return made
+
+
+def settings(path: Path) -> str:
+    """What a file says, comments left out."""
+    return "\n".join(re.sub(r"(^|\s)#.*", "", line) for line in path.read_text().splitlines())
+
+
+def test_every_shipped_file_is_copied_and_names_only_local_places(stack: Stack) -> None:
+    copies = [path for shipped in SHIPPED for path in [stack.file(shipped), *stack.file(shipped).rglob("*")]]
+    files = [path for path in copies if path.is_file()]
+    assert len(files) >= 12
+    services = "|".join(name for name in STANDARD if not name.startswith("tf-serving-"))
+    places = re.compile(rf"\b(?:{services}|tf-serving):\d|(?<![\w.-])/(?:models|etc|run|var)/(?!.*{stack.run})")
+    for file in files:
+        left = [line for line in settings(file).splitlines() if places.search(line) and str(stack.run) not in line]
+        assert left == [], file
+
+
+def test_the_copies_are_a_configuration_that_is_accepted(stack: Stack) -> None:
+    stack.check()
+
+
+def test_the_token_is_private_and_stays_when_the_copies_are_renewed(stack: Stack) -> None:
+    before = stack.token_file.read_text()
+    assert stack.token_file.stat().st_mode & 0o777 == 0o600
+    assert len(before) > 30
+    (stack.config / "prometheus" / "rules" / "left-over.yml").write_text("groups: []")
+    stack.prepare()
+    assert stack.token_file.read_text() == before
+    assert not (stack.config / "prometheus" / "rules" / "left-over.yml").exists()
+
+
+def test_a_server_of_the_users_own_replaces_the_local_one(tmp_path: Path) -> None:
+    remote = RemoteServing("tfs.example:8500", "fraud", "tfs.example:8501", Path("/srv/models/models.config"))
+    stack = Stack(ROOT, tmp_path, PORTS, remote)
+    stack.prepare()
+    stack.check()
+    [group] = load_servings(stack.file("exporters/exporters.yml")).servings
+    assert (group.targets[0].grpc, group.targets[0].rest) == ("tfs.example:8500", "tfs.example:8501")
+    assert group.model_config_file == Path("/srv/models/models.config")
+    [model] = group.models
+    assert (model.name, model.classes, model.expect.accuracy_min) == ("fraud", (), None)
+
+
+def test_a_server_without_its_config_file_is_watched_and_cannot_be_touched(tmp_path: Path) -> None:
+    stack = Stack(ROOT, tmp_path, PORTS, RemoteServing("tfs.example:8500", "fraud"))
+    stack.prepare()
+    [group] = load_servings(stack.file("exporters/exporters.yml")).servings
+    assert group.targets[0].rest is None
+    assert group.model_config_file is None
+
+
+def test_a_release_appears_in_the_store_whole_or_not_at_all(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "saved_model.pb").write_bytes(b"x")
+    publish(source, tmp_path / "store", 3)
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["3"]
+    with pytest.raises(OSError, match="not empty"):
+        publish(source, tmp_path / "store", 3)
+    assert (tmp_path / "store" / "3" / "saved_model.pb").read_bytes() == b"x"
