@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from airbag_demo.model_server.flags import Flags
 from airbag_demo.model_server.status import Code, StatusError, invalid
 from airbag_demo.model_server.storage import Every, Latest, Policy, Source, Specific
 
@@ -23,6 +24,15 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9.]*://.*", re.DOTALL)
 def parse_models(text: str) -> Config:
     """The text form of a ModelServerConfig. StatusError INVALID_ARGUMENT if it is not."""
     return _parse(text, model_server_config_pb2.ModelServerConfig())
+
+
+def first(flags: Flags) -> Config:
+    """The configuration to start with. StatusError if the flags name none, or one that cannot be used."""
+    if flags.model_config_file:
+        return read(flags.model_config_file, parse_models)
+    if not flags.model_base_path:
+        raise invalid("Both server_options.model_base_path and server_options.model_config_file are empty!")
+    return single_model(flags.model_name, flags.model_base_path)
 
 
 def single_model(name: str, base_path: str) -> Config:

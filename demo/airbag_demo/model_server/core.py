@@ -149,7 +149,12 @@ class ServerCore:
             self._bus.unsubscribe(fresh)
 
 
-def poll_config(path: str, seconds: int, reload: Callable[[configs.Config], None]) -> None:
+def poll_config(
+    path: str,
+    seconds: float,
+    reload: Callable[[configs.Config], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Apply the file again and again, for ever, whether it changed or not: now, then `seconds` from start to start.
 
     Errors are only logged. A reload that never returns ends the polling for good.
@@ -162,7 +167,7 @@ def poll_config(path: str, seconds: int, reload: Callable[[configs.Config], None
             log.error("PollFilesystemAndReloadConfig failed to reload %s: %s", path, error.status)  # noqa: TRY400
         except Exception:
             log.exception("the config poll failed")
-        time.sleep(max(0.0, started + seconds - time.monotonic()))
+        sleep(max(0.0, started + seconds - time.monotonic()))
 
 
 def _wait_available(monitor: StateMonitor, names: Collection[str]) -> None:

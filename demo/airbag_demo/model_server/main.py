@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from airbag import log
 from airbag.errors import AirbagError
+from airbag_demo.model_server import config as configs
 from airbag_demo.model_server import flags
 from airbag_demo.model_server.status import StatusError
 
@@ -37,10 +38,11 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _serve(chosen: flags.Flags) -> int:
-    from airbag_demo.model_server.serve import serve  # imports tensorflow, which takes seconds
-
     try:
-        serve(chosen)
+        config = configs.first(chosen)
+        from airbag_demo.model_server.serve import serve  # imports tensorflow, which takes seconds
+
+        serve(chosen, config)
     except StatusError as error:
         print(f"Failed to start server. Error: {error.status}", file=sys.stderr, flush=True)
     except AirbagError as error:

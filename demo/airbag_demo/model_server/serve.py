@@ -14,18 +14,18 @@ from airbag_demo.model_server.metrics import ServerMetrics
 from airbag_demo.model_server.rest_api import RestApi
 from airbag_demo.model_server.saved_model import SavedModel, SavedModelLoader
 from airbag_demo.model_server.states import EventBus
-from airbag_demo.model_server.status import StatusError, invalid
+from airbag_demo.model_server.status import StatusError
 from airbag_demo.model_server.storage import StoragePoller
 from airbag_demo.model_server.warmup import warm_up
 
 log = logging.getLogger("airbag.model_server")
 
 
-def serve(flags: Flags) -> None:
+def serve(flags: Flags, config: configs.Config) -> None:
     """Load, open the ports, and serve until the process is ended. StatusError or StartError if it cannot start."""
     metrics = ServerMetrics()
     core = _core(flags, metrics)
-    core.start(_first_config(flags), 4 * CPUS, flags.num_load_threads)
+    core.start(config, 4 * CPUS, flags.num_load_threads)
     if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
         polling = (flags.model_config_file, flags.model_config_file_poll_wait_seconds, core.reload)
         threading.Thread(target=poll_config, args=polling, name="config", daemon=True).start()
@@ -58,14 +58,6 @@ def _core(flags: Flags, metrics: ServerMetrics) -> ServerCore:
     core = ServerCore(manager, bus, storage, flags.allow_version_labels_for_unavailable_models)
     manager.start()
     return core
-
-
-def _first_config(flags: Flags) -> configs.Config:
-    if flags.model_config_file:
-        return configs.read(flags.model_config_file, configs.parse_models)
-    if not flags.model_base_path:
-        raise invalid("Both server_options.model_base_path and server_options.model_config_file are empty!")
-    return configs.single_model(flags.model_name, flags.model_base_path)
 
 
 def _metrics_path(file: str) -> str | None:

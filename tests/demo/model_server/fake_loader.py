@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,24 @@ class FakeLoader:
         return self.servables[key]
 
 
+class Repeater:
+    """Does one thing again and again, far more often than the server would, until it is closed."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._closed.wait(0.01):
+            self._work()
+
+
 class Bench:
     """A running manager, a monitor that hears all its events, and requests that can be held open."""
 
@@ -65,7 +83,10 @@ class Bench:
         self.bus.subscribe(self.monitor)
         self.bus.subscribe(self.history)
         self.manager = VersionManager(loader, self.bus, Options(**{"max_retries": 0, "retry_seconds": 0.05, **options}))
-        self.manager.start()
+        self._ticking = Repeater(self.manager.tick)
+
+    def close(self) -> None:
+        self._ticking.close()
 
     def ask(self, *versions: int, name: str = "m") -> None:
         self.manager.ask(name, {version: f"/base/{name}/{version}" for version in versions})
@@ -115,13 +136,17 @@ class History(StateMonitor):
 class CoreBench:
     """A running core over directories that need only exist: the loader is a fake."""
 
-    def __init__(self, root: Path, loader: FakeLoader, *, allow_labels: bool = False, poll_seconds: int = 1) -> None:
+    def __init__(self, root: Path, loader: FakeLoader, *, allow_labels: bool = False) -> None:
         self.root = root
         self.bus = EventBus()
         self.manager = VersionManager(loader, self.bus, Options(max_retries=0, retry_seconds=0.05))
-        self.storage = StoragePoller(self.manager.ask, poll_seconds)
+        self.storage = StoragePoller(self.manager.ask, wait_seconds=-1)
         self.core = ServerCore(self.manager, self.bus, self.storage, allow_labels)
-        self.manager.start()
+        self._running = [Repeater(self.manager.tick), Repeater(self.storage.poll)]
+
+    def close(self) -> None:
+        for one in self._running:
+            one.close()
 
     def put(self, name: str, *versions: int) -> None:
         for version in versions:

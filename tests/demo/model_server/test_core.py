@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,9 @@ from airbag_demo.model_server.core import poll_config
 from airbag_demo.model_server.status import StatusError
 from tests.demo.model_server.fake_loader import CoreBench, FakeLoader, labels, specific
 from tests.fakes.wait import until
+
+CoreOf = Callable[..., CoreBench]
+Polling = Callable[[Path, CoreBench], None]
 
 UNAVAILABLE = (
     "FAILED_PRECONDITION: Request to assign label to version {version} of model {name}, "
@@ -26,19 +31,56 @@ def loader() -> FakeLoader:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, loader: FakeLoader) -> CoreBench:
+def core_of(tmp_path: Path) -> Iterator[CoreOf]:
+    """Makes cores and closes them."""
+    with contextlib.ExitStack() as stack:
+
+        def make(loader: FakeLoader, **options: bool) -> CoreBench:
+            bench = CoreBench(tmp_path, loader, **options)
+            stack.callback(bench.close)
+            return bench
+
+        yield make
+
+
+@pytest.fixture
+def bench(core_of: CoreOf, loader: FakeLoader) -> CoreBench:
     """A core that serves versions 1 and 2 of model m."""
-    bench = CoreBench(tmp_path, loader)
+    bench = core_of(loader)
     bench.put("m", 1, 2)
     bench.start(f"m {specific(1, 2)}")
     bench.wait("m", "2 AVAILABLE, 1 AVAILABLE")
     return bench
 
 
-def test_the_start_waits_until_every_model_is_decided_and_fails_if_one_failed(tmp_path: Path) -> None:
+@pytest.fixture
+def polling() -> Iterator[Polling]:
+    """Polls a config file every 50 ms until the test is over."""
+    closed = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def pause(seconds: float) -> None:
+        if closed.wait(seconds):
+            raise SystemExit
+
+    def poll(file: Path, bench: CoreBench) -> None:
+        with contextlib.suppress(SystemExit):
+            poll_config(str(file), 0.05, bench.core.reload, pause)
+
+    def start(file: Path, bench: CoreBench) -> None:
+        threads.append(threading.Thread(target=poll, args=(file, bench)))
+        threads[-1].start()
+
+    yield start
+    closed.set()
+    for thread in threads:
+        thread.join(10)
+
+
+def test_the_start_waits_until_every_model_is_decided_and_fails_if_one_failed(core_of: CoreOf) -> None:
     loader = FakeLoader()
     loader.failures["bad/1"] = 99
-    bench = CoreBench(tmp_path, loader)
+    bench = core_of(loader)
     bench.put("good", 1)
     bench.put("bad", 1)
     with pytest.raises(StatusError) as caught:
@@ -49,16 +91,16 @@ def test_the_start_waits_until_every_model_is_decided_and_fails_if_one_failed(tm
     assert bench.states("good") == "1 AVAILABLE"
 
 
-def test_a_label_at_the_start_is_refused_without_the_flag(tmp_path: Path) -> None:
-    bench = CoreBench(tmp_path, FakeLoader())
+def test_a_label_at_the_start_is_refused_without_the_flag(core_of: CoreOf) -> None:
+    bench = core_of(FakeLoader())
     bench.put("m", 1)
     with pytest.raises(StatusError) as caught:
         bench.start(f"m {labels({'stable': 1})}")
     assert str(caught.value.status) == UNAVAILABLE.format(version=1, name="m")
 
 
-def test_a_label_at_the_start_is_taken_with_the_flag(tmp_path: Path) -> None:
-    bench = CoreBench(tmp_path, FakeLoader(), allow_labels=True)
+def test_a_label_at_the_start_is_taken_with_the_flag(core_of: CoreOf) -> None:
+    bench = core_of(FakeLoader(), allow_labels=True)
     bench.put("m", 1)
     bench.start(f"m {labels({'stable': 1})}")
     assert bench.answering("m", label="stable") == 1
@@ -146,8 +188,8 @@ def test_a_label_may_leave_a_version_in_the_reload_that_drops_the_version(bench:
     assert bench.answering("m", label="stable") == 1
 
 
-def test_with_the_flag_a_label_still_cannot_move_to_a_version_that_is_not_available(tmp_path: Path) -> None:
-    bench = CoreBench(tmp_path, FakeLoader(), allow_labels=True)
+def test_with_the_flag_a_label_still_cannot_move_to_a_version_that_is_not_available(core_of: CoreOf) -> None:
+    bench = core_of(FakeLoader(), allow_labels=True)
     bench.put("m", 1)
     bench.start(f"m {labels({'stable': 1})}")
     assert bench.refusal(f"m {labels({'stable': 7})}") == UNAVAILABLE.format(version=7, name="m")
@@ -226,11 +268,11 @@ def test_status_ignores_a_label_and_knows_what_was_never_heard_of(bench: CoreBen
 
 
 def test_the_config_file_is_applied_at_once_and_again_and_a_bad_one_changes_nothing(
-    bench: CoreBench, caplog: pytest.LogCaptureFixture
+    bench: CoreBench, polling: Polling, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = bench.root / "models.config"
     file.write_text(str(bench.config(f"m {specific(1)}")))
-    threading.Thread(target=poll_config, args=(str(file), 0.2, bench.core.reload), daemon=True).start()
+    polling(file, bench)
     bench.wait("m", "2 END, 1 AVAILABLE")
     _replace(file, "this is no config")
     until(lambda: "PollFilesystemAndReloadConfig failed" in caplog.text, what="the complaint")
@@ -241,12 +283,12 @@ def test_the_config_file_is_applied_at_once_and_again_and_a_bad_one_changes_noth
     bench.wait("m", "2 AVAILABLE, 1 END")
 
 
-def test_the_config_file_undoes_a_reload_that_it_does_not_agree_with(bench: CoreBench) -> None:
+def test_the_config_file_undoes_a_reload_that_it_does_not_agree_with(bench: CoreBench, polling: Polling) -> None:
     file = bench.root / "models.config"
     file.write_text(str(bench.config(f"m {specific(1, 2)}")))
     bench.reload(f"m {specific(1, 2)} {labels({'stable': 1})}")
     assert bench.answering("m", label="stable") == 1
-    threading.Thread(target=poll_config, args=(str(file), 60, bench.core.reload), daemon=True).start()
+    polling(file, bench)
     until(lambda: "Unrecognized" in str(bench.answering("m", label="stable")), what="the first poll")
 
 
