@@ -22,7 +22,7 @@ up: $(VENV)/.demo binaries ## Run the whole stack until Ctrl-C
 
 .PHONY: test
 test: $(VENV)/.dev binaries ## Run every test
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS) # mostly waiting, so more than one a core
 
 .PHONY: check
 check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated files

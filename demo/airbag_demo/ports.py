@@ -53,13 +53,14 @@ def check_free(ports: Mapping[str, int]) -> None:
 @contextmanager
 def free_ports() -> Iterator[dict[str, int]]:
     """A free port for every name, held against other stacks of this machine until the context ends."""
+    with ExitStack() as held:
+        yield {name: claim(held) for name in STANDARD}
+
+
+def claim(held: ExitStack) -> int:
+    """One free port, kept from everybody else who asks here until `held` is closed. StartError when none is found."""
     folder = Path(tempfile.gettempdir()) / "airbag-ports"
     folder.mkdir(exist_ok=True)
-    with ExitStack() as held:
-        yield {name: _claim(folder, held) for name in STANDARD}
-
-
-def _claim(folder: Path, held: ExitStack) -> int:
     for port in random.sample(_FREE, 200):
         lock = (folder / str(port)).open("w")
         try:

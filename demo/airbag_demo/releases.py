@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -23,8 +24,15 @@ def trained(root: Path, say: Callable[[str], None]) -> Path:
     sources = sorted(_TRAINER.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     folder = root / ".cache" / "demo-models" / digest
-    if folder.is_dir():
-        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:  # two starts at once train once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _train(folder, say)
+    return folder
+
+
+def _train(folder: Path, say: Callable[[str], None]) -> None:
     say("Training a digit classifier with TensorFlow on scikit-learn's digits (once; some seconds).")
     command = [sys.executable, "-m", "airbag_demo.trainer", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
@@ -33,7 +41,6 @@ def trained(root: Path, say: Callable[[str], None]) -> Path:
         say(line)
     if child.returncode != 0:
         raise StartError(f"training failed with exit code {child.returncode}:\n{errors[-2000:]}")
-    return folder
 
 
 def publish(source: Path, store: Path, version: int) -> None:

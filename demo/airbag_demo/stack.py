@@ -184,7 +184,6 @@ class Stack:
             "load_retry_interval_micros": 500_000,
             "allow_version_labels_for_unavailable_models": "true",
             "grpc_max_threads": 64,
-            "tensorflow_inter_op_parallelism": 32,
         }
         command = [sys.executable, "-m", "airbag", "demo", "model-server"]
         return Program(

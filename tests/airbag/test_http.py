@@ -15,6 +15,7 @@ import requests
 
 from airbag.errors import StartError
 from airbag.http import Address, bind
+from tests.fakes.ports import free_port
 from tests.fakes.wait import until
 
 PROCESS = """
@@ -37,12 +38,6 @@ surface = Surface("a <test> process", reload=reload, links=[("/x", "an <x>")],
                   not_ready=lambda: "no data yet" if (folder / "unready").exists() else None)
 serve(Starlette(routes=surface.routes()), surface, Address.parse(sys.argv[2]))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

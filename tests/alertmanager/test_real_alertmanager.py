@@ -13,7 +13,8 @@ import requests
 from airbag.config import replace_tokens
 from tests.fakes.alertmanager_api import alert
 from tests.fakes.binaries import ROOT, find
-from tests.fakes.rollback import TOKEN, Surroundings, free_port, process
+from tests.fakes.ports import free_port
+from tests.fakes.rollback import TOKEN, Surroundings, process
 from tests.fakes.wait import until
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.fakes.model_server import free_port
+from tests.fakes.ports import free_port
 from tests.fakes.wait import until
 
 PROMTOOL = "promtool"

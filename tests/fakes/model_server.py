@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fakes.ports import free_port
 from tests.fakes.wait import until
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
@@ -82,13 +83,6 @@ def start(flags: list[str], log: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "airbag_demo.model_server", *flags]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def answers(port: int) -> bool:

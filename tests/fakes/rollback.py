@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from airbag_rollback.receiver import Receiver, assemble
 from airbag_rollback.records import Action
 from tests.fakes.alertmanager_api import FakeAlertmanager, alert, alertmanager, message
 from tests.fakes.clock import SetClock
+from tests.fakes.ports import free_port
 from tests.fakes.prometheus_api import FakePrometheus, prometheus
 from tests.fakes.serving_state import StatefulServing, stateful_serving
 from tests.fakes.wait import until
@@ -239,13 +239,6 @@ class Process:
         """SIGKILL, as power loss or the kernel's memory killer end a process."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.demo.model_server.client import Client, models_config
 from tests.fakes import model_server, saved_models
+from tests.fakes.ports import free_port
 from tests.fakes.wait import until
 
 QUICK = ("--max_num_load_retries=0",)
@@ -52,7 +53,7 @@ def test_ports_stay_closed_until_there_is_a_version_and_the_start_waits_for_ever
 def test_a_model_that_fails_at_the_start_ends_the_process_with_255(tmp_path: Path) -> None:
     saved_models.without_graph(tmp_path / "m", 1)
     base = f"--model_base_path={tmp_path / 'm'}"
-    code, said = ended(tmp_path / "log", f"--port={model_server.free_port()}", base, *QUICK)
+    code, said = ended(tmp_path / "log", f"--port={free_port()}", base, *QUICK)
     assert code == 255
     assert "Failed to start server. Error: UNKNOWN: 1 model(s) did not become available: {{{name: default" in said
 
@@ -61,7 +62,7 @@ def test_a_label_in_the_file_ends_the_process_unless_the_flag_allows_it(tmp_path
     saved_models.add_model(tmp_path / "m", 1)
     config = tmp_path / "models.config"
     config.write_text(models_config(tmp_path, {"m": "version_labels { key: 'stable' value: 1 }"}))
-    port = f"--port={model_server.free_port()}"
+    port = f"--port={free_port()}"
     code, said = ended(tmp_path / "log", port, f"--model_config_file={config}")
     assert code == 255
     assert "Failed to start server" in said
