@@ -39,6 +39,7 @@ class FakeServing(model_service_pb2_grpc.ModelServiceServicer, prediction_servic
         self.hold.set()
         self.requests: list[Any] = []  # Any: official messages carry no types
         self._server: grpc.Server | None = None
+        self._dying = False
         self.port = 0
 
     @property
@@ -47,6 +48,7 @@ class FakeServing(model_service_pb2_grpc.ModelServiceServicer, prediction_servic
 
     def start(self) -> None:
         """Listen on a free port, or on the same one as before."""
+        self._dying = False
         self._server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(self, self._server)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(self, self._server)
@@ -56,6 +58,7 @@ class FakeServing(model_service_pb2_grpc.ModelServiceServicer, prediction_servic
     def die(self) -> None:
         """Stop at once, with calls in progress cut off."""
         if self._server is not None:
+            self._dying = True  # a held call must not slip an answer out while the server goes down
             stopped = self._server.stop(0)
             self.hold.set()
             stopped.wait()
@@ -64,6 +67,8 @@ class FakeServing(model_service_pb2_grpc.ModelServiceServicer, prediction_servic
     def _arrived(self, request: Any, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
         self.hold.wait(30)
+        if self._dying:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the server is going down")
         if self.refuse_with is not None:
             context.abort(*self.refuse_with)
 
