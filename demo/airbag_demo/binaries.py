@@ -1,8 +1,9 @@
-"""Finds the programs that are not Airbag's: Prometheus, Alertmanager, Grafana."""
+"""Finds what is not Airbag's: Prometheus, Alertmanager, Grafana, and TensorFlow for the demo's own server."""
 
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 from airbag.errors import StartError
@@ -31,3 +32,13 @@ def need(*programs: str) -> dict[str, Path]:
     if missing:
         raise StartError(f"not found on PATH: {', '.join(missing)}. {_HOW_TO_GET}")
     return {program: path for program, path in found.items() if path is not None}
+
+
+def need_tensorflow() -> None:
+    """StartError when the packages of the extra `demo` are missing. Does not import them."""
+    missing = [name for name in ("tensorflow", "tensorflow_serving", "sklearn") if find_spec(name) is None]
+    if missing:
+        raise StartError(
+            f"Python packages are missing: {', '.join(missing)}. Use `make demo` or `make up` in a checkout, "
+            "or install tfs-airbag[demo]"
+        )

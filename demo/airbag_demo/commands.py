@@ -21,6 +21,7 @@ from airbag.http import Address
 from airbag.process import AddressType, log_options
 from airbag.serving.groups import HOST_PORT
 from airbag_demo import story
+from airbag_demo.binaries import need_tensorflow
 from airbag_demo.ports import STANDARD, check_free, free_ports
 from airbag_demo.releases import MODEL, trained
 from airbag_demo.report import Report, write
@@ -138,7 +139,8 @@ def _start_checked(stack: Stack) -> None:
 @click.pass_context
 def model_server(ctx: click.Context, flags: tuple[str, ...]) -> None:
     """Run the local model server, which stands in for TensorFlow Serving; --help lists its flags."""
-    from airbag_demo.model_server.main import run  # imports TensorFlow
+    need_tensorflow()
+    from airbag_demo.model_server.main import run
 
     ctx.exit(run(flags))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airbag.errors import StartError
+from airbag_demo.binaries import need_tensorflow
 
 MODEL = "digits"
 _TRAINER = Path(__file__).parent / "trainer"
@@ -19,8 +20,9 @@ _TRAINER = Path(__file__).parent / "trainer"
 def trained(root: Path, say: Callable[[str], None]) -> Path:
     """The folder of releases made by the present trainer; trains them when it is not there yet.
 
-    Holds `good/1`, `good/2`, `faults/NAME` and the held-out rows. StartError when training fails.
+    Holds `good/1`, `good/2`, `faults/NAME` and the held-out rows. StartError when training fails or cannot start.
     """
+    need_tensorflow()
     sources = sorted(_TRAINER.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     folder = root / ".cache" / "demo-models" / digest

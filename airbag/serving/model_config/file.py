@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from airbag.disk import sync_folder
 from airbag.errors import AirbagError, ConfigError, Problem
 from airbag.serving.model_config.policy import Policy, find_model, model_names, parse, policy_of
 from airbag.serving.proto.tfs_pb2 import ModelConfig, ModelServerConfig
@@ -155,7 +156,7 @@ class ModelConfigFile:
                 _write_durably(spare, target.read_bytes(), target.stat())
             os.replace(spare, target.with_name(f"{target.name}.previous"))  # noqa: PTH105 - one word for both renames
             os.replace(new, target)  # noqa: PTH105
-            _sync(target.parent)
+            sync_folder(target.parent)
         except OSError as error:
             remedy = _REMEDIES.get(error.errno or 0, "see the system's log")
             raise FileError(f"cannot replace {target}: {error.strerror or error}; {remedy}") from error
@@ -210,11 +211,3 @@ def _write_durably(path: Path, data: bytes, like: os.stat_result) -> None:
             os.fchown(handle, like.st_uid, like.st_gid)
         os.fchmod(handle, like.st_mode & 0o7777)
         os.fsync(handle)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -50,23 +50,21 @@ class Measurement:
 
 def judge(measured: Measurement, bad: Bad) -> Verdict:
     """The verdict. A value that is missing, NaN, infinite or old is no data; so is a missing threshold or count."""
-    if _unusable(measured.value) or _unusable(measured.threshold) or _unusable(measured.age):
-        return Verdict.NO_DATA
-    assert measured.value is not None and measured.threshold is not None and measured.age is not None  # noqa: S101, PT018 - for the type checker
-    if measured.age > MAX_AGE:
+    value, threshold, age = _usable(measured.value), _usable(measured.threshold), _usable(measured.age)
+    if value is None or threshold is None or age is None or age > MAX_AGE:
         return Verdict.NO_DATA
     if measured.counted:
-        if _unusable(measured.samples) or _unusable(measured.samples_min):
+        samples, samples_min = _usable(measured.samples), _usable(measured.samples_min)
+        if samples is None or samples_min is None:
             return Verdict.NO_DATA
-        assert measured.samples is not None and measured.samples_min is not None  # noqa: S101, PT018 - for the type checker
-        if measured.samples < measured.samples_min:
+        if samples < samples_min:
             return Verdict.NOT_ENOUGH_DATA
-    over = measured.value > measured.threshold if bad is Bad.ABOVE else measured.value < measured.threshold
+    over = value > threshold if bad is Bad.ABOVE else value < threshold
     return Verdict.BAD if over else Verdict.GOOD
 
 
-def _unusable(number: float | None) -> bool:
-    return number is None or not math.isfinite(number)
+def _usable(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _text(number: float | None) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from airbag.disk import sync_folder
 from airbag.errors import AirbagError, StartError
 from airbag_rollback.engine.states import REOPENS, TOUCHING, State
 
@@ -174,14 +175,5 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise StartError(
             f"the journal {path} has schema {found}, this Airbag writes {SCHEMA_VERSION}. Use the Airbag that wrote it"
         )
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return connection
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file is there after a power cut only when its folder is on the disk too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
