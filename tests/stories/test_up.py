@@ -45,8 +45,12 @@ def copy_of_the_checkout(target: Path) -> Path:
 
 @contextmanager
 def running_up(output: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    def hear_ctrl_c() -> None:
+        """As on a terminal: a test run in the background of a script has it ignored, and children inherit that."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with output.open("wb") as file:
-        child = subprocess.Popen([*UP, *flags], stdout=file, stderr=file)
+        child = subprocess.Popen([*UP, *flags], stdout=file, stderr=file, preexec_fn=hear_ctrl_c)
     try:
         yield child
     finally:
