@@ -42,6 +42,14 @@ class Expectations(Section):
     labels_min: Annotated[float, Field(gt=0)] = 50.0
 
 
+class Golden(Section):
+    """Requests with known answers, asked of every version that becomes AVAILABLE and then every `interval` seconds."""
+
+    file: LocalPath
+    interval: Annotated[Duration, Field(ge=1)] = 60.0
+    timeout: Annotated[Duration, Field(gt=0)] = 2.0
+
+
 class ModelEntry(Section):
     """One model of a group. `routing` says how clients choose a version: `default` means that they name none."""
 
@@ -50,27 +58,56 @@ class ModelEntry(Section):
     labels: tuple[str, ...] = ()
     classes: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     expect: Expectations = Expectations()
+    golden: Golden | None = None
 
 
-class ServingGroup(Section):
+class Retention(Section):
+    """Which versions stay on disk: the newest `keep_last`, and whatever is younger than `keep_for` seconds.
+
+    A version that serves, that a label or models.config names, or that one would go back to stays in any case.
+    """
+
+    keep_last: Annotated[int, Field(ge=1)] = 5
+    keep_for: Annotated[Duration, Field(ge=0)] = 0.0
+
+
+class Module(Section):
+    """How to watch servers that serve the same models from the same `models.config`.
+
+    With `discover` models are also taken from `model_config_file` and from the names that clients ask for, as long as
+    the server knows them; `expect` holds for those. Beyond `models_max` models the rest is counted as `other`.
+    """
+
+    models: tuple[ModelEntry, ...] = ()
+    discover: bool = True
+    models_max: Annotated[int, Field(ge=1)] = 200
+    expect: Expectations = Expectations()
+    model_config_file: LocalPath | None = None
+    native_metrics_path: str = "/monitoring/prometheus/metrics"
+    retention: Retention = Retention()
+
+    @model_validator(mode="after")
+    def _models_are_unique(self) -> Self:
+        _unique("models", [model.name for model in self.models])
+        if not self.models and not self.discover:
+            raise ValueError("lists no models and must not discover any; there would be nothing to watch")
+        return self
+
+    def model(self, name: str) -> ModelEntry | None:
+        """The entry of that model, or None when it is not listed."""
+        return next((entry for entry in self.models if entry.name == name), None)
+
+
+class ServingGroup(Module):
     """Servers that serve the same models from the same `models.config`."""
 
     name: Name
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
-    models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
-    model_config_file: LocalPath | None = None
-    native_metrics_path: str = "/monitoring/prometheus/metrics"
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        for kind, names in (("targets", [t.name for t in self.targets]), ("models", [m.name for m in self.models])):
-            if len(set(names)) != len(names):
-                raise ValueError(f"two {kind} of the group {self.name!r} have the same name")
+    def _targets_are_unique(self) -> Self:
+        _unique("targets", [target.name for target in self.targets])
         return self
-
-    def model(self, name: str) -> ModelEntry | None:
-        """The entry of that model, or None when the group does not list it."""
-        return next((entry for entry in self.models if entry.name == name), None)
 
 
 class Servings(Section):
@@ -87,6 +124,11 @@ class Servings(Section):
     def group(self, name: str) -> ServingGroup | None:
         """The group of that name, or None."""
         return next((group for group in self.servings if group.name == name), None)
+
+
+def _unique(kind: str, names: list[str]) -> None:
+    if len(set(names)) != len(names):
+        raise ValueError(f"two {kind} have the same name")
 
 
 def load_servings(path: Path) -> Servings:

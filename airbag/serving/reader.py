@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import requests
 import urllib3
+from google.protobuf.message import DecodeError
 
 from airbag.errors import Garbled, Refused, Unreachable
 from airbag.serving.proto import tfs_pb2
@@ -76,6 +77,22 @@ class Reader:
         """The version that answers requests for `label`; None when the label is unknown or its version is gone."""
         return self._serving(tfs_pb2.ModelSpec(name=model, version_label=label), timeout)
 
+    def signatures(self, model: str, version: int | None = None, timeout: float = 2.0) -> tfs_pb2.SignatureDefMap:
+        """What a loaded version takes and gives, by signature name; without `version` the one that answers by default.
+
+        Refused with NOT_FOUND when it is not loaded.
+        """
+        spec = tfs_pb2.ModelSpec(name=model)
+        if version is not None:
+            spec.version.value = version
+        answer = self._wire.call(GET_MODEL_METADATA, _metadata_of(spec), timeout)
+        signatures = tfs_pb2.SignatureDefMap()
+        try:
+            signatures.ParseFromString(answer.metadata["signature_def"].value)
+        except DecodeError as error:
+            raise Garbled(f"{self.endpoint.grpc} answered with signatures of {model!r} that make no sense") from error
+        return signatures
+
     def predict(
         self,
         model: str,
@@ -120,9 +137,8 @@ class Reader:
             raise Unreachable(f"GET {url}: {error}") from error
 
     def _serving(self, spec: tfs_pb2.ModelSpec, timeout: float) -> int | None:
-        request = tfs_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
         try:
-            answer = self._wire.call(GET_MODEL_METADATA, request, timeout)
+            answer = self._wire.call(GET_MODEL_METADATA, _metadata_of(spec), timeout)
         except Refused as error:
             if error.code == "NOT_FOUND" or (error.code == "INVALID_ARGUMENT" and _NO_SUCH_LABEL in str(error)):
                 return None
@@ -133,6 +149,10 @@ class Reader:
         if not spec.HasField("version"):
             raise Garbled(f"{self.endpoint.grpc} answered for model {spec.name!r} without saying which version did")
         return spec.version.value
+
+
+def _metadata_of(spec: tfs_pb2.ModelSpec) -> tfs_pb2.GetModelMetadataRequest:
+    return tfs_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
 
 
 def _status(each: tfs_pb2.ModelVersionStatus) -> VersionStatus:

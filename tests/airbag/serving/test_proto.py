@@ -11,7 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
-from tensorflow.core.protobuf import error_codes_pb2
+from tensorflow.core.protobuf import error_codes_pb2, meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -36,10 +36,12 @@ OFFICIAL_FILES = (
     get_model_status_pb2,
     log_collector_config_pb2,
     logging_config_pb2,
+    meta_graph_pb2,
     model_management_pb2,
     model_pb2,
     model_server_config_pb2,
     predict_pb2,
+    saved_model_pb2,
     status_pb2,
     tensor_pb2,
     tensor_shape_pb2,
@@ -57,8 +59,18 @@ CONFIG_TREE = (
     "SamplingConfig",
     "PerTaskSamplingConfig",
 )
-# Upstream has fields here that Airbag never sends; compared in the other direction only.
-EXTENDED = ("FileSystemStoragePathSourceConfig", "PredictRequest", "PredictResponse", "TensorProto")
+# Upstream has fields here that Airbag neither sends nor writes back; compared in the other direction only.
+EXTENDED = (
+    "FileSystemStoragePathSourceConfig",
+    "MetaGraphDef",
+    "PredictRequest",
+    "PredictResponse",
+    "SavedModel",
+    "SignatureDef",
+    "SignatureDefMap",
+    "TensorInfo",
+    "TensorProto",
+)
 
 
 def _short(full_name: str) -> str:
