@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import uvicorn
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -22,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from airbag import __version__
 from airbag.errors import AirbagError, StartError
+from airbag.metrics_page import Page, metrics_response
 
 log = logging.getLogger("airbag.http")
 
@@ -49,7 +49,8 @@ class Surface:
     """What a process says about itself.
 
     `not_ready` gives the reason why it cannot serve yet, or None; `reload` re-reads the configuration and raises
-    AirbagError when the new one is refused, in which case the old one stays in force.
+    AirbagError when the new one is refused, in which case the old one stays in force. `pages` give exposition text to
+    append to the registry's; with any, /metrics speaks the classic text format only.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Surface:
     not_ready: Callable[[], str | None] = lambda: None
     reload: Callable[[], None] = lambda: None
     links: Sequence[tuple[str, str]] = ()
+    pages: list[Page] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         ProcessCollector(registry=self.registry)
@@ -101,10 +103,9 @@ class Surface:
         )
 
     def _metrics(self, request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(self.registry), headers={"content-type": content_type})
+        return metrics_response(request, self.registry, self.pages)
 
-    def _healthy(self, _request: Request) -> Response:
+    async def _healthy(self, _request: Request) -> Response:
         return PlainTextResponse(f"{self.name} is healthy.\n")
 
     def _ready(self, _request: Request) -> Response:

@@ -1,0 +1,47 @@
+"""A process with the common HTTP surface, started as the real ones are: own interpreter, own port."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from tests.fakes.ports import free_port
+from tests.fakes.wait import until
+
+
+@dataclass(frozen=True)
+class Running:
+    """The process, where it answers, and what it wrote to its log."""
+
+    child: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def value(self, metric: str, **options: object) -> float:
+        """The one sample of a metric without labels."""
+        page = requests.get(f"{self.url}/metrics", timeout=5).text
+        return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{metric} "))
+
+
+@contextmanager
+def running(source: str, folder: Path, *arguments: str) -> Iterator[Running]:
+    """Run Python source as `python -c SOURCE FOLDER :PORT ARGUMENTS...` and wait until it listens."""
+    port = free_port()
+    log = folder / "log"
+    command = [sys.executable, "-c", source, str(folder), f":{port}", *arguments]
+    with log.open("wb") as output, subprocess.Popen(command, stderr=output) as child:
+        try:
+            until(lambda: "msg=listening" in log.read_text() or child.poll() is not None, timeout=60, what="listening")
+            yield Running(child, port, log)
+        finally:
+            child.kill()
