@@ -43,9 +43,13 @@ class Expectations(Section):
 
 
 class Golden(Section):
-    """Requests with known answers, asked of every version that becomes AVAILABLE and then every `interval` seconds."""
+    """Requests with known answers, asked of every version that becomes AVAILABLE and then every `interval` seconds.
 
-    file: LocalPath
+    They stand in `file`. A version that brings `assets.extra/airbag_golden.json` is asked those instead; without `file`
+    only such versions are asked.
+    """
+
+    file: LocalPath | None = None
     interval: Annotated[Duration, Field(ge=1)] = 60.0
     timeout: Annotated[Duration, Field(gt=0)] = 2.0
 

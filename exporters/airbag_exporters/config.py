@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from airbag.config import Duration, Secret, Section, load
+from airbag.config import Duration, Secret, Section, load, written_as
 from airbag.serving.groups import Servings
 
 
@@ -19,10 +20,25 @@ class Quality(Section):
     token: Secret | None = None
 
 
+# A user name or password in an address would show up in messages; `@` is refused for that.
+Url = Annotated[str, written_as(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", "http(s)://HOST:PORT without user or query")]
+
+
+class Alerts(Section):
+    """The section `alerts`, the fast lane: what failed goes straight to every Alertmanager, ahead of Prometheus' rules.
+
+    `labels` are the `external_labels` of Prometheus where it has some, so that both alerts are one.
+    """
+
+    alertmanager_urls: Annotated[tuple[Url, ...], Field(min_length=1)]
+    labels: Mapping[str, str] = {}
+
+
 class ExportersConfig(Servings):
-    """The whole file."""
+    """The whole file. Without `alerts` nothing is sent to anybody."""
 
     quality: Quality = Quality()
+    alerts: Alerts | None = None
 
 
 def load_exporters(path: Path) -> ExportersConfig:
