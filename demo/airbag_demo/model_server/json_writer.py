@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -59,8 +58,14 @@ class PrettyWriter:
         self._out.append("\n" + "    " * len(self._levels))
 
 
+_ESCAPES = {code: f"\\u{code:04X}" for code in range(0x20)} | {
+    ord(one): f"\\{letter}" for one, letter in zip('"\\\b\f\n\r\t', '"\\bfnrt', strict=True)
+}
+
+
 def string(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """Quoted; only control characters, quotes and backslashes are escaped."""
+    return f'"{value.translate(_ESCAPES)}"'
 
 
 def error(message: str) -> str:

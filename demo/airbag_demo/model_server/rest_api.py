@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 
-from airbag_demo.model_server import json_tensors, json_writer
+from airbag_demo.model_server import json_predict, json_text, json_writer
 from airbag_demo.model_server.core import ServerCore
 from airbag_demo.model_server.grpc_api import model_metadata, model_status
 from airbag_demo.model_server.metrics import CONTENT_TYPE, ServerMetrics
@@ -127,12 +127,12 @@ class RestApi:
         return self._metadata(call) if call.is_metadata else self._status(call)
 
     def _predict(self, call: _Call, body: bytes) -> str:
-        document = json_tensors.parse(body)
+        document = json_text.parse(body)
         request = predict_pb2.PredictRequest(model_spec=call.spec)
-        is_row = json_tensors.fill_request(document, request, lambda signature: self._inputs(call.spec, signature))
+        is_row = json_predict.fill_request(document, request, lambda signature: self._inputs(call.spec, signature))
         with self._core.hold(call.spec) as route:
             response = predict(cast(SavedModel, route.servable), request, self._timeout_ms, self._metrics)
-        return json_tensors.answer(response.outputs, is_row)
+        return json_predict.answer(response.outputs, is_row)
 
     def _inputs(self, spec: Any, signature: str) -> Mapping[str, Any]:
         name = signature or DEFAULT_SIGNATURE

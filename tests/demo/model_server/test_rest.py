@@ -21,6 +21,7 @@ def error(response: object) -> str:
     ("path", "body", "expected"),
     [
         ("m:predict", '{"instances": [1.0]}', '{\n    "predictions": [4.0\n    ]\n}'),
+        ("m:predict", '\ufeff {"instances": [1.0]} and more', '{\n    "predictions": [4.0\n    ]\n}'),
         ("m:predict", '{"inputs": [1.0, 2.5]}', '{\n    "outputs": [\n        4.0,\n        8.5\n    ]\n}'),
         ("m/versions/1:predict", '{"instances": [[1, 2], [3, 4]]}',
          '{\n    "predictions": [[2.0, 4.0], [6.0, 8.0]\n    ]\n}'),
@@ -52,17 +53,18 @@ def test_predict_answers_byte_for_byte(client: Client, path: str, body: str, exp
         ("nope:predict", '{"inst', 400, "JSON Parse error: Missing a closing quotation mark in string. at offset: 6"),
         ("m:predict", '{"instances": [1', 400,
          "JSON Parse error: Missing a comma or ] after an array element. at offset: 16"),
-        ("m:predict", '{"instances": [1]} x', 400,
-         "JSON Parse error: The document root must not be followed by other values. at offset: 19"),
+        ("m:predict", "  ", 400, "JSON Parse error: The document is empty. at offset: 2"),
+        ("m:predict", " ]", 400, "JSON Parse error: The document is empty. at offset: 1"),
         ("m:predict", "", 400, "JSON Parse error: The document is empty"),
         ("m:predict", "{}", 400, "Missing 'inputs' or 'instances' key"),
         ("m:predict", "[1]", 400, "JSON Value: [1] Is not object"),
         ("m:predict", '{"instances": 1}', 400,
-         'JSON Value: {"instances":1} Expecting \'instances\' to be an list/array'),
-        ("m:predict", '{"instances": []}', 400, 'JSON Value: {"instances":[]} No values in \'instances\' array'),
-        ("m:predict", '{"instances": [1], "inputs": [1]}', 400,
-         'JSON Value: {"instances":[1],"inputs":[1]} Not formatted correctly expecting only one of \'inputs\' or '
-         "'instances' keys to exist "),
+         'JSON Value: {\n    "instances": 1\n} Expecting \'instances\' to be an list/array'),
+        ("m:predict", '{"instances": []}', 400,
+         'JSON Value: {\n    "instances": []\n} No values in \'instances\' array'),
+        ("m:predict", '{"instances": [1, 2], "inputs": [0.5]}', 400,
+         'JSON Value: {\n    "instances": [1, 2],\n    "inputs": [0.5]\n} '
+         "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "),
         ("m:predict", '{"instances": [[1], [1, 2]]}', 400,
          "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: "
          "Expecting tensor size: 1 but got: 2"),
@@ -71,7 +73,8 @@ def test_predict_answers_byte_for_byte(client: Client, path: str, body: str, exp
          "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: "
          'JSON Value: "abc" Type: String is not of expected type: float'),
         ("pair:predict", '{"instances": [{"a": 1}]}', 400,
-         "Failed to process element: 0 of 'instances' list. JSON object: {\"a\":1} keys must be equal to: a,b"),
+         "Failed to process element: 0 of 'instances' list. "
+         'JSON object: {\n    "a": 1\n} keys must be equal to: a,b'),
         ("pair:predict", '{"instances": [{"a": 1, "b": 2, "c": 3}]}', 400,
          "Failed to process element: 0 key: c of 'instances' list. Error: INVALID_ARGUMENT: "
          "JSON object: does not have named input: c"),
