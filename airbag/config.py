@@ -10,7 +10,7 @@ import re
 import typing
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, NoReturn, TypeVar, cast
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
@@ -108,6 +108,20 @@ def load(path: Path, schema: type[T]) -> T:
     return parse(_read(path), schema, source=str(path), base=path.absolute().parent)
 
 
+def load_json(path: Path, schema: type[T], *, lines: str = "") -> T:
+    """Read and check one JSON file; ConfigError lists every problem.
+
+    With `lines`, a file that ends in .ndjson holds the entries of that key, one a line.
+    """
+    text = _read(path)
+    if lines and path.suffix == ".ndjson":
+        numbered = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        document: object = {lines: [_from_json(line, path, number) for number, line in numbered]}
+    else:
+        document = _from_json(text, path, 1)
+    return _validate(document, schema, source=str(path), base=path.absolute().parent)
+
+
 def load_section(path: Path, key: str, schema: type[T]) -> T:
     """Read and check the top-level `key` of a file whose other keys belong to somebody else."""
     document = _document(_read(path), str(path))
@@ -131,6 +145,29 @@ def _read(path: Path) -> str:
 
 def _why(error: OSError | UnicodeDecodeError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _from_json(text: str, path: Path, line: int) -> object:
+    try:
+        return json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        where = f"line {line + error.lineno - 1}, column {error.colno}"
+        raise ConfigError(str(path), [Problem(where, f"is not JSON: {error.msg}")]) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(str(path), [Problem(f"line {line}" if line > 1 else "file", str(error))]) from error
+
+
+def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twin = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twin!r} stands twice in one object")
+    return found
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _document(text: str, source: str) -> object:
