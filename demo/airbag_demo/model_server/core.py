@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from airbag_demo.model_server import config as configs
@@ -19,6 +20,26 @@ from airbag_demo.model_server.storage import StoragePoller
 log = logging.getLogger("airbag.model_server")
 
 Labels = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The model that a request is for: by default the highest loaded version, else a number or a label."""
+
+    name: str
+    version: int | None = None
+    label: str | None = None
+
+    @classmethod
+    def of(cls, spec: Any) -> Wanted:
+        """What a ModelSpec asks for."""
+        match spec.WhichOneof("version_choice"):
+            case "version":
+                return cls(spec.name, version=spec.version.value)
+            case "version_label":
+                return cls(spec.name, label=spec.version_label)
+            case _:
+                return cls(spec.name)
 
 
 class ServerCore:
@@ -66,40 +87,35 @@ class ServerCore:
                 raise invalid("No request-logger-creator provided.")
 
     @contextmanager
-    def hold(self, spec: Any) -> Iterator[Route[Servable]]:
-        """The version that answers a request with this ModelSpec, held while it runs. StatusError if there is none."""
-        if not spec.name:
+    def hold(self, wanted: Wanted) -> Iterator[Route[Servable]]:
+        """The version that answers a request for this, held while it runs. StatusError if there is none."""
+        if not wanted.name:
             raise invalid("ModelSpec has no name specified.")
-        with self._manager.routes.hold(spec.name, self._version(spec)) as route:
+        with self._manager.routes.hold(wanted.name, self._version(wanted)) as route:
             yield route
 
-    def status(self, spec: Any) -> list[Event]:
+    def status(self, wanted: Wanted) -> list[Event]:
         """All versions ever heard of, highest first, or the one asked for. A label is ignored.
 
         StatusError NOT_FOUND.
         """
-        if spec.WhichOneof("version_choice") == "version":
-            number = spec.version.value
-            event = self.monitor.version(spec.name, number)
+        if wanted.version is not None:
+            event = self.monitor.version(wanted.name, wanted.version)
             if event is None:
-                raise StatusError(Code.NOT_FOUND, f"Could not find version {number} of model {spec.name}")
+                raise StatusError(Code.NOT_FOUND, f"Could not find version {wanted.version} of model {wanted.name}")
             return [event]
-        events = self.monitor.versions(spec.name)
+        events = self.monitor.versions(wanted.name)
         if not events:
-            raise StatusError(Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
+            raise StatusError(Code.NOT_FOUND, f"Could not find any versions of model {wanted.name}")
         return events
 
-    def _version(self, spec: Any) -> int | None:
-        match spec.WhichOneof("version_choice"):
-            case "version":
-                return int(spec.version.value)
-            case "version_label":
-                version = self._labels.get(spec.name, {}).get(spec.version_label)
-                if version is None:
-                    raise invalid(f"Unrecognized servable version label: {spec.version_label}")
-                return version
-            case _:
-                return None
+    def _version(self, wanted: Wanted) -> int | None:
+        if wanted.label is None:
+            return wanted.version
+        version = self._labels.get(wanted.name, {}).get(wanted.label)
+        if version is None:
+            raise invalid(f"Unrecognized servable version label: {wanted.label}")
+        return version
 
     def _accept(self, config: configs.Config) -> list[Any]:
         if self._config is not None and config.WhichOneof("config") != "model_config_list":

@@ -23,6 +23,7 @@ class Flags:
     rest_api_port: int = _flag(0, "Port to listen on for HTTP/REST API. If set to zero it will not be exported.")
     rest_api_num_threads: int = _flag(4 * CPUS, "Threads for HTTP/REST API processing; one of them only accepts.")
     rest_api_timeout_in_ms: int = _flag(30000, "Timeout for HTTP/REST API calls.")
+    rest_api_enable_cors_support: bool = _flag(False, "Enable CORS headers in response")
     grpc_max_threads: int = _flag(4 * CPUS, "Max grpc server threads to handle grpc messages.")
     model_name: str = _flag("default", "name of model (ignored if --model_config_file flag is set)")
     model_base_path: str = _flag("", "path to export (ignored if --model_config_file flag is set, otherwise required)")
@@ -38,8 +39,15 @@ class Flags:
         False, "If true, allows assigning unused version labels to models that are not available yet."
     )
     enable_model_warmup: bool = _flag(True, "Enables model warmup with the records in assets.extra/.")
+    num_request_iterations_for_warmup: int = _flag(
+        0, "Number of times a request is iterated during warmup replay. This value is used only if > 0."
+    )
     tensorflow_inter_op_parallelism: int = _flag(0, "Threads that run ops side by side; 0: the number of CPUs.")
     tensorflow_intra_op_parallelism: int = _flag(0, "Threads that run one op; 0: the number of CPUs.")
+    enable_signature_method_name_check: bool = _flag(False, "Enable method_name check for SignatureDef.")
+    enable_serialization_as_tensor_content: bool = _flag(
+        False, "Enable serialization of predict response as tensor content."
+    )
     bind_address: str = _flag(
         "127.0.0.1",
         "Address to listen on, gRPC and REST. Ours alone: the real server listens on all interfaces.",

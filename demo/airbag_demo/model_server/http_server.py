@@ -26,21 +26,38 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            body = self._body()
+        except ValueError:
+            self._send(Reply(400, "text/html", b"", (("Connection", "close"),)))
+            return
+        target = self.path.encode("latin-1").decode("utf-8", "surrogateescape")
         with self.server.workers:
-            reply = self.server.api.answer(self.command, self.path, dict(self.headers), body)
+            reply = self.server.api.answer(self.command, target, self.headers.get("Origin", ""), body)
         self._send(reply)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = answer  # noqa: N815 - the base class's names
 
+    def _body(self) -> bytes:
+        """ValueError if its length cannot be understood."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return body
+
     def _send(self, reply: Reply) -> None:
         """Only the headers that the real server sends, and everything in one write."""
-        head = (
-            f"HTTP/1.1 {reply.status} {responses.get(reply.status, 'Client Closed Request')}\r\n"
-            f"Content-Type: {reply.content_type}\r\nDate: {self.date_time_string()}\r\n"
-            f"Content-Length: {len(reply.body)}\r\n\r\n"
-        )
-        self.wfile.write(head.encode("latin-1") + (b"" if self.command == "HEAD" else reply.body))
+        lines = [f"HTTP/1.1 {reply.status} {responses.get(reply.status, 'Client Closed Request')}"]
+        lines += [f"Content-Type: {reply.content_type}", f"Date: {self.date_time_string()}"]
+        lines += [f"{name}: {value}" for name, value in reply.headers]
+        lines += [f"Content-Length: {len(reply.body)}", "", ""]
+        self.wfile.write("\r\n".join(lines).encode("latin-1") + (b"" if self.command == "HEAD" else reply.body))
+        self.close_connection = self.close_connection or ("Connection", "close") in reply.headers
 
     def log_message(self, format: str, *args: object) -> None:
         """The real server logs no requests."""

@@ -54,7 +54,15 @@ def read(value: Any, dtype: int) -> Any:
         raise _wrong_type(value, dtype)
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape")
-    return _real(value) if dtype in _FLOATS else value
+    return real(value) if dtype in _FLOATS else value
+
+
+def real(value: float) -> float:
+    """A number as a float; infinite where it is beyond every float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def is_base64(value: Any) -> bool:
@@ -99,13 +107,6 @@ def _fits(value: Any, dtype: int) -> bool:
         return type(value) in (int, float)
     _, low, high = _INTEGERS[dtype]
     return type(value) is int and low <= value < high
-
-
-def _real(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:  # a whole number beyond every float
-        return math.inf if value > 0 else -math.inf
 
 
 def _wrong_type(value: Any, dtype: int) -> StatusError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
@@ -34,6 +35,11 @@ class Counter:
     def add(self, *labels: str, by: int = 1) -> None:
         with self._lock:
             self._values[labels] = self._values.get(labels, 0) + by
+
+    def first(self) -> int:
+        """The value of the first series, 0 if there is none."""
+        with self._lock:
+            return self._values[min(self._values)] if self._values else 0
 
     def lines(self, name: str) -> Iterator[str]:
         with self._lock:
@@ -82,6 +88,8 @@ class ServerMetrics:
         self.request_count = Counter(["model_name", "status"])
         self.request_latency = Histogram(["model_name", "API", "entrypoint"], edges(33))
         self.runtime_latency = Histogram(["model_name", "API", "runtime"], edges(33))
+        self.example_counts = Histogram(["model"], edges(15, 1.0, 2.0))
+        self.example_total = Counter(["model"])
         self.warmup_latency = Histogram(["model_path", "status"], edges(33))
         self.warmup_records = Counter(["model_path", "status"])
         self.load_attempts = Counter(["model_path", "status"])
@@ -96,6 +104,8 @@ class ServerMetrics:
             SERVING + "request_count": self.request_count,
             SERVING + "request_latency": self.request_latency,
             SERVING + "runtime_latency": self.runtime_latency,
+            SERVING + "request_example_counts": self.example_counts,
+            SERVING + "request_example_count_total": self.example_total,
             SERVING + "model_warmup_latency": self.warmup_latency,
             SERVING + "model_warmup_records_read": self.warmup_records,
             ":tensorflow:cc:saved_model:load_attempt_count": self.load_attempts,
@@ -107,6 +117,15 @@ class ServerMetrics:
             ":tensorflow:core:graph_run_time_usecs": self.graph_run_time,
             ":tensorflow:core:graph_run_time_usecs_histogram": self.graph_run_times,
         }
+
+    def examples_counted(self, model: str, count: int) -> None:
+        self.example_counts.observe(count, model)
+        self.example_total.add(model, by=count)
+
+    def first(self, raw_name: str) -> int:
+        """The first series of a counter by its name with slashes; 0 for what is no counter or has no series."""
+        found = self._own.get(_exposed(raw_name))
+        return found.first() if isinstance(found, Counter) else 0
 
     def page(self) -> bytes:
         """The page. Bytes that clients put into names come out as they went in, valid UTF-8 or not."""
@@ -122,6 +141,10 @@ def _registered() -> list[tuple[str, str]]:
     """Every name the real server registers with its kind, in the order of its page, with or without samples."""
     text = resources.files(__package__).joinpath("registered_metrics.txt").read_text(encoding="utf-8")
     return [(name, kind) for name, _, kind in (line.partition(" ") for line in text.splitlines())]
+
+
+def _exposed(raw_name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]", ":", raw_name)
 
 
 def _number(value: float) -> str:

@@ -8,11 +8,17 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from airbag_demo.model_server.metrics import ServerMetrics
 from airbag_demo.model_server.saved_model import SavedModel
+from airbag_demo.model_server.setting import (
+    CLASSIFY_METHOD,
+    DEFAULT_SIGNATURE,
+    PREDICT_METHOD,
+    REGRESS_METHOD,
+    Setting,
+)
 from airbag_demo.model_server.status import Code, StatusError, invalid
 
-DEFAULT_SIGNATURE = "serving_default"
+_METHODS = (PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
 
 _FIELDS = {
     tf.float32: "float_val",
@@ -30,7 +36,7 @@ _FIELDS = {
 }
 
 
-def predict(model: SavedModel, request: Any, timeout_ms: int, metrics: ServerMetrics) -> Any:
+def predict(model: SavedModel, request: Any, timeout_ms: int, setting: Setting) -> Any:
     """Answer a PredictRequest with a PredictResponse, all but the version. StatusError with the real server's words.
 
     0 means no time limit. Only a run that succeeded is timed.
@@ -39,24 +45,29 @@ def predict(model: SavedModel, request: Any, timeout_ms: int, metrics: ServerMet
     signature = model.signatures.get(name)
     if signature is None:
         raise StatusError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+    if setting.checks_methods and signature.method_name not in _METHODS:
+        raise StatusError(
+            Code.INTERNAL,
+            f"Expected prediction signature method_name to be one of {{{', '.join(_METHODS)}}}. "
+            f"Was: {signature.method_name}",
+        )
     feeds = _feeds(signature, request.inputs)
     outputs = _outputs(signature, request.output_filter)
     started = time.perf_counter()
     arrays = model.run(feeds, list(outputs.values()), timeout_ms)
-    metrics.runtime_latency.observe(
-        int((time.perf_counter() - started) * 1e6), request.model_spec.name, "Predict", "TF1"
-    )
+    setting.ran(request.model_spec.name, "Predict", time.perf_counter() - started)
     response = predict_pb2.PredictResponse()
     response.model_spec.name = request.model_spec.name
     response.model_spec.signature_name = name
     for alias, array in zip(outputs, arrays, strict=True):
-        _write(response.outputs[alias], array, signature.outputs[alias].dtype)
+        _write(response.outputs[alias], array, signature.outputs[alias].dtype, setting.sends_content)
     return response
 
 
 def _feeds(signature: Any, inputs: Any) -> dict[str, Any]:
+    """Arrays by tensor name. An input that is left out has the signature's default, if it names any."""
     sent, required = set(inputs), set(signature.inputs)
-    if len(sent) != len(required):
+    if len(sent) > len(required) or (len(sent) < len(required) and not signature.defaults):
         raise invalid(
             f"input size does not match signature: {len(sent)}!={len(required)} len({_braced(sent)}) != "
             f"len({_braced(required)}). Sent extra: {_braced(sent - required)}. "
@@ -70,6 +81,9 @@ def _feeds(signature: Any, inputs: Any) -> dict[str, Any]:
                 f"Inputs expected to be in the set {_braced(required)}."
             )
         feeds[signature.inputs[alias].name] = _array(alias, inputs[alias])
+    for alias in signature.defaults:
+        if alias not in sent:
+            feeds[signature.inputs[alias].name] = _array(alias, signature.defaults[alias])
     return feeds
 
 
@@ -95,10 +109,10 @@ def _outputs(signature: Any, wanted: Any) -> dict[str, str]:
     return outputs
 
 
-def _write(tensor: Any, array: Any, dtype: int) -> None:
+def _write(tensor: Any, array: Any, dtype: int, as_content: bool) -> None:
     """Values go one by one into the field of their type, as the real server sends them, not as one block of bytes."""
     field = _FIELDS.get(tf.dtypes.as_dtype(dtype))
-    if field is None:
+    if field is None or as_content:
         tensor.CopyFrom(tf.make_tensor_proto(array))
         return
     tensor.dtype = dtype

@@ -8,25 +8,33 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from google.protobuf import json_format
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
+from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, predict_pb2, regression_pb2
 
-from airbag_demo.model_server import json_predict, json_text, json_writer
-from airbag_demo.model_server.core import ServerCore
-from airbag_demo.model_server.grpc_api import model_metadata, model_status
-from airbag_demo.model_server.metrics import CONTENT_TYPE, ServerMetrics
-from airbag_demo.model_server.predict import DEFAULT_SIGNATURE, predict
+from airbag_demo.model_server import describe, json_examples, json_predict, json_text, json_writer
+from airbag_demo.model_server.classify import classify
+from airbag_demo.model_server.core import ServerCore, Wanted
+from airbag_demo.model_server.metrics import CONTENT_TYPE
+from airbag_demo.model_server.predict import predict
+from airbag_demo.model_server.regress import regress
 from airbag_demo.model_server.saved_model import SavedModel
+from airbag_demo.model_server.setting import DEFAULT_SIGNATURE, Inference, Setting
 from airbag_demo.model_server.status import Code, StatusError, invalid
 
 JSON = "application/json"
 HTML = "text/html; charset=ISO-8859-1"
 
-_WHICH = r"(?:(?i:/versions/)(?P<version>\d+)|(?i:/labels/)(?P<label>[^/:]+))?"
-_VERB = re.compile(rf"(?i:/v1/models/)(?P<name>[^/:]+){_WHICH}:(?P<verb>classify|regress|predict)")
-_LOOK = re.compile(rf"(?i:/v1/models)(?:/(?P<name>[^/:]+))?{_WHICH}(?P<metadata>(?i:/metadata))?")
+_WHICH = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_VERB = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<verb>classify|regress|predict)", re.IGNORECASE)
+_LOOK = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<part>metadata))?", re.IGNORECASE)
+"""Case matters to none of them; what a verb or a part then means knows only lower case."""
+_CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "POST, GET"),
+    ("Access-Control-Allow-Headers", "Content-Type"),
+)
 
 _HTTP = {
     Code.OK: 200,
@@ -58,96 +66,129 @@ class Reply:
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class _Call:
     """What a URL asks for."""
 
-    name: str
-    spec: Any
+    wanted: Wanted
     verb: str = ""
-    is_metadata: bool = False
+    part: str = ""
 
 
 class RestApi:
     """Answers one HTTP request at a time per thread. `metrics_path` is None when the page is switched off."""
 
-    def __init__(self, core: ServerCore, metrics: ServerMetrics, timeout_ms: int, metrics_path: str | None) -> None:
+    def __init__(
+        self, core: ServerCore, setting: Setting, timeout_ms: int, metrics_path: str | None, allows_cors: bool = False
+    ) -> None:
         self._core = core
-        self._metrics = metrics
-        self._timeout_ms = timeout_ms
+        self._setting = setting
+        self._metrics = setting.metrics
+        self._timeout_ms = max(timeout_ms, 0)
         self._metrics_path = metrics_path
+        self._headers = _CORS if allows_cors else ()
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """`target` is the request line's: path and query, as sent."""
+    def answer(self, method: str, target: str, origin: str, body: bytes) -> Reply:
+        """`target` is the request line's: path and query, as sent. `origin` is the header of that name."""
         path = target.partition("?")[0]
         if path == self._metrics_path:
             return self._page(target)
         if not path.lower().startswith("/v1/"):
-            return Reply(404, "text/html", _NOT_FOUND)
+            return Reply(404, "text/html", _NOT_FOUND, (("Connection", "close"),))
         started = time.perf_counter()
         if method == "OPTIONS":
-            return self._preflight(headers.get("Origin", ""), started)
+            return self._preflight(origin, started)
         return self._api(method, target, body, started)
 
     def _page(self, target: str) -> Reply:
         if target != self._metrics_path:
-            return Reply(400, CONTENT_TYPE, f"Unexpected path: {target}. Should be {self._metrics_path}".encode())
+            return Reply(400, CONTENT_TYPE, _bytes(f"Unexpected path: {target}. Should be {self._metrics_path}"))
         return Reply(200, CONTENT_TYPE, self._metrics.page())
 
     def _preflight(self, origin: str, started: float) -> Reply:
-        code = Code.OK if origin.startswith(("http://", "https://")) else Code.FAILED_PRECONDITION
+        code = Code.OK if re.search("https?://", origin) else Code.FAILED_PRECONDITION
         self._count("", code, "", started)
-        return Reply(_HTTP[code], HTML, b"")
+        return Reply(_HTTP[code], HTML, b"", self._headers)
 
     def _api(self, method: str, target: str, body: bytes, started: float) -> Reply:
-        match = _match(method, target)
-        name, verb = ("", "") if match is None else (_decoded(match["name"] or ""), match.groupdict().get("verb") or "")
+        call = _call(method, target)
+        name, verb = (call.wanted.name, call.verb) if call else ("", "")
+        if call and (call.wanted.version or 0) >= 2**63:
+            self._count(name, Code.INVALID_ARGUMENT, verb, started)
+            return Reply(400, JSON, b"", self._headers)
         try:
-            if match is None:
+            text = self._checked_text(call, body) if call else None
+            if text is None:
                 raise invalid(f"Malformed request: {method} {target}")
-            if int(match["version"] or 0) >= 2**63:
-                self._count(name, Code.INVALID_ARGUMENT, verb, started)
-                return Reply(400, JSON, b"")
-            text = self._call(_call(match), body)
         except StatusError as error:
             self._count(name, error.status.code, verb, started)
-            return Reply(_HTTP[error.status.code], JSON, _bytes(json_writer.error(error.status.message)))
+            return Reply(_HTTP[error.status.code], JSON, _bytes(json_writer.error(error.status.message)), self._headers)
         self._count(name, Code.OK, verb, started)
-        return Reply(200, JSON, _bytes(text))
+        return Reply(200, JSON, _bytes(text), self._headers)
 
-    def _call(self, call: _Call, body: bytes) -> str:
-        if call.verb == "predict":
-            return self._predict(call, body)
-        if call.verb:
-            raise StatusError(Code.UNIMPLEMENTED, "The local model server answers predict only")
-        if not call.name:
-            raise invalid("Missing model name in request.")
-        return self._metadata(call) if call.is_metadata else self._status(call)
+    def _checked_text(self, call: _Call, body: bytes) -> str | None:
+        try:
+            return self._text(call, body)
+        except UnicodeEncodeError as error:  # a name in the JSON that no message of ours can hold
+            raise invalid("JSON Parse error: Invalid encoding in string. at offset: 0") from error
 
-    def _predict(self, call: _Call, body: bytes) -> str:
+    def _text(self, call: _Call, body: bytes) -> str | None:
+        """The answer; None for a verb that is not in lower case."""
+        match call.verb:
+            case "predict":
+                return self._predict(call.wanted, body)
+            case "classify":
+                return self._classify(call.wanted, body)
+            case "regress":
+                return self._regress(call.wanted, body)
+            case "":
+                return self._look(call)
+            case _:
+                return None
+
+    def _predict(self, wanted: Wanted, body: bytes) -> str:
         document = json_text.parse(body)
-        request = predict_pb2.PredictRequest(model_spec=call.spec)
-        is_row = json_predict.fill_request(document, request, lambda signature: self._inputs(call.spec, signature))
-        with self._core.hold(call.spec) as route:
-            response = predict(cast(SavedModel, route.servable), request, self._timeout_ms, self._metrics)
+        request = predict_pb2.PredictRequest()
+        is_row = json_predict.fill_request(document, request, lambda signature: self._inputs(wanted, signature))
+        with self._core.hold(wanted) as route:
+            request.model_spec.name = route.name
+            response = predict(cast(SavedModel, route.servable), request, self._timeout_ms, self._setting)
         return json_predict.answer(response.outputs, is_row)
 
-    def _inputs(self, spec: Any, signature: str) -> Mapping[str, Any]:
+    def _inputs(self, wanted: Wanted, signature: str) -> Mapping[str, Any]:
         name = signature or DEFAULT_SIGNATURE
-        with self._core.hold(spec) as route:
+        with self._core.hold(wanted) as route:
             found = cast(SavedModel, route.servable).signatures.get(name)
         if found is None:
             raise invalid(f'Serving signature name: "{name}" not found in signature def')
         return cast(Mapping[str, Any], found.inputs)
 
-    def _status(self, call: _Call) -> str:
-        return _shown(model_status(self._core, get_model_status_pb2.GetModelStatusRequest(model_spec=call.spec)))
+    def _classify(self, wanted: Wanted, body: bytes) -> str:
+        request = classification_pb2.ClassificationRequest()
+        return json_examples.classifications(self._examples(wanted, body, request, classify).result)
 
-    def _metadata(self, call: _Call) -> str:
-        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=call.spec, metadata_field=["signature_def"])
-        response = model_metadata(self._core, request)
+    def _regress(self, wanted: Wanted, body: bytes) -> str:
+        request = regression_pb2.RegressionRequest()
+        return json_examples.regressions(self._examples(wanted, body, request, regress).result)
+
+    def _examples(self, wanted: Wanted, body: bytes, request: Any, inference: Inference) -> Any:
+        json_examples.fill_request(json_text.parse(body), request)
+        with self._core.hold(wanted) as route:
+            request.model_spec.name = route.name
+            return inference(cast(SavedModel, route.servable), request, self._timeout_ms, self._setting)
+
+    def _look(self, call: _Call) -> str:
+        if not call.wanted.name:
+            raise invalid("Missing model name in request.")
+        if call.part == "metadata":
+            return self._metadata(call.wanted)
+        return _shown(describe.model_status(self._core, call.wanted))
+
+    def _metadata(self, wanted: Wanted) -> str:
+        response = describe.model_metadata(self._core, wanted)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
         spec = json.dumps(
@@ -162,49 +203,42 @@ class RestApi:
         return f'{{\n"model_spec":{spec}\n,\n"metadata": {{"signature_def": {_shown(signatures)}}}\n}}\n'
 
     def _count(self, name: str, code: Code, verb: str, started: float) -> None:
-        self._metrics.request_count.add(name, code.name)
         if code is Code.OK:
             micros = int((time.perf_counter() - started) * 1e6)
             self._metrics.request_latency.observe(micros, name, verb, "REST")
+        self._metrics.request_count.add(name, code.name)
 
 
-def _match(method: str, target: str) -> re.Match[str] | None:
-    if method == "POST":
-        return _VERB.fullmatch(target)
-    return _LOOK.fullmatch(target) if method == "GET" else None
-
-
-def _call(match: re.Match[str]) -> _Call:
+def _call(method: str, target: str) -> _Call | None:
+    """What the URL asks for; None if it cannot be understood, or not with this method."""
+    pattern = {"POST": _VERB, "GET": _LOOK}.get(method)
+    match = pattern.fullmatch(target) if pattern else None
+    if match is None:
+        return None
     found = match.groupdict()
-    name = _decoded(found["name"] or "")
-    try:
-        spec = model_pb2.ModelSpec(name=name)
-        if found["version"]:
-            spec.version.value = int(found["version"])
-        elif found["label"]:
-            spec.version_label = _decoded(found["label"])
-    except (UnicodeEncodeError, ValueError) as error:
-        raise _unknown(name, bool(found.get("verb"))) from error
-    return _Call(name, spec, found.get("verb") or "", bool(found.get("metadata")))
-
-
-def _unknown(name: str, is_predict: bool) -> StatusError:
-    """A name that no message can hold is a name that no model has."""
-    if is_predict:
-        return StatusError(Code.NOT_FOUND, f"Servable not found for request: Latest({name})")
-    return StatusError(Code.NOT_FOUND, f"Could not find any versions of model {name}")
+    return _Call(
+        Wanted(
+            _decoded(found["name"] or ""),
+            int(found["version"]) if found["version"] else None,
+            _decoded(found["label"]) if found["label"] else None,
+        ),
+        found.get("verb") or "",
+        found.get("part") or "",
+    )
 
 
 def _decoded(text: str) -> str:
     """Percent signs undone; bytes that are no UTF-8 survive as lone surrogates and leave as the same bytes."""
-    return unquote(text, errors="surrogateescape")
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def _shown(message: Any) -> str:
+    """Angle brackets are escaped, as protobuf's own printer does in C++."""
     plain = json_format.MessageToDict(
         message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
     )
-    return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(plain, indent=1, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")
+    return text + "\n"
 
 
 def _bytes(text: str) -> bytes:

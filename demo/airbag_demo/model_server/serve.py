@@ -6,13 +6,15 @@ import logging
 import threading
 
 from airbag_demo.model_server import config as configs
-from airbag_demo.model_server import grpc_api, http_server
+from airbag_demo.model_server import grpc_server, http_server
 from airbag_demo.model_server.core import ServerCore, poll_config
 from airbag_demo.model_server.flags import CPUS, Flags
+from airbag_demo.model_server.grpc_api import GrpcApi
 from airbag_demo.model_server.manager import Options, VersionManager
 from airbag_demo.model_server.metrics import ServerMetrics
 from airbag_demo.model_server.rest_api import RestApi
 from airbag_demo.model_server.saved_model import SavedModel, SavedModelLoader
+from airbag_demo.model_server.setting import Setting
 from airbag_demo.model_server.states import EventBus
 from airbag_demo.model_server.status import StatusError
 from airbag_demo.model_server.storage import StoragePoller
@@ -23,28 +25,29 @@ log = logging.getLogger("airbag.model_server")
 
 def serve(flags: Flags, config: configs.Config) -> None:
     """Load, open the ports, and serve until the process is ended. StatusError or StartError if it cannot start."""
-    metrics = ServerMetrics()
-    core = _core(flags, metrics)
+    setting = Setting(
+        ServerMetrics(), flags.enable_signature_method_name_check, flags.enable_serialization_as_tensor_content
+    )
+    core = _core(flags, setting)
     core.start(config, 4 * CPUS, flags.num_load_threads)
     if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
         polling = (flags.model_config_file, flags.model_config_file_poll_wait_seconds, core.reload)
         threading.Thread(target=poll_config, args=polling, name="config", daemon=True).start()
     if flags.port:
-        api = grpc_api.GrpcApi(core, metrics)
-        grpc_server = grpc_api.serve(api, flags.bind_address, flags.port, flags.grpc_max_threads)
+        grpc = grpc_server.serve(GrpcApi(core, setting), flags.bind_address, flags.port, flags.grpc_max_threads)
         log.info("Running gRPC ModelServer at %s:%d ...", flags.bind_address, flags.port)
-    _open_rest(flags, core, metrics)
+    _open_rest(flags, core, setting)
     threading.Event().wait()
-    del grpc_server
+    del grpc
 
 
-def _core(flags: Flags, metrics: ServerMetrics) -> ServerCore:
+def _core(flags: Flags, setting: Setting) -> ServerCore:
     def replay(model: SavedModel) -> None:
         if flags.enable_model_warmup:
-            warm_up(model, metrics)
+            warm_up(model, setting, max(1, flags.num_request_iterations_for_warmup))
 
     loader = SavedModelLoader(
-        metrics, flags.tensorflow_inter_op_parallelism, flags.tensorflow_intra_op_parallelism, replay
+        setting.metrics, flags.tensorflow_inter_op_parallelism, flags.tensorflow_intra_op_parallelism, replay
     )
     bus = EventBus()
     options = Options(
@@ -65,7 +68,7 @@ def _metrics_path(file: str) -> str | None:
     return path
 
 
-def _open_rest(flags: Flags, core: ServerCore, metrics: ServerMetrics) -> None:
+def _open_rest(flags: Flags, core: ServerCore, setting: Setting) -> None:
     """A monitoring file that cannot be used keeps the REST port closed; gRPC goes on, as in the real server."""
     if not flags.rest_api_port:
         return
@@ -77,6 +80,6 @@ def _open_rest(flags: Flags, core: ServerCore, metrics: ServerMetrics) -> None:
     except StatusError as error:
         log.error("Failed to start server. Error: %s", error.status)  # noqa: TRY400 - the real server's one line
         return
-    api = RestApi(core, metrics, flags.rest_api_timeout_in_ms, page)
+    api = RestApi(core, setting, flags.rest_api_timeout_in_ms, page, flags.rest_api_enable_cors_support)
     http_server.serve(api, flags.bind_address, flags.rest_api_port, flags.rest_api_num_threads)
     log.info("Exporting HTTP/REST API at:%s:%d ...", flags.bind_address, flags.rest_api_port)

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
-from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from airbag_demo.model_server.core import ServerCore
+from airbag_demo.model_server.core import ServerCore, Wanted
 from airbag_demo.model_server.manager import Options, VersionManager
 from airbag_demo.model_server.states import EventBus, StateMonitor
 from airbag_demo.model_server.status import Code, StatusError
@@ -184,13 +183,8 @@ class CoreBench:
 
     def answering(self, name: str, **choice: Any) -> int | str:
         """The version that answers a request now, or the status."""
-        spec = model_pb2.ModelSpec(name=name)
-        if "version" in choice:
-            spec.version.value = choice["version"]
-        if "label" in choice:
-            spec.version_label = choice["label"]
         try:
-            with self.core.hold(spec) as route:
+            with self.core.hold(Wanted(name, **choice)) as route:
                 return route.version
         except StatusError as error:
             return str(error.status)

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from airbag_demo.model_server.core import poll_config
+from airbag_demo.model_server.core import Wanted, poll_config
 from airbag_demo.model_server.status import StatusError
 from tests.demo.model_server.fake_loader import CoreBench, FakeLoader, labels, specific
 from tests.fakes.wait import until
@@ -245,8 +244,7 @@ def test_a_logging_config_is_refused_after_everything_else_was_applied(bench: Co
 def test_an_empty_list_unloads_everything_and_the_models_stay_known(bench: CoreBench) -> None:
     bench.reload()
     bench.wait("m", "2 END, 1 END")
-    spec = model_pb2.ModelSpec(name="m")
-    assert [event.version for event in bench.core.status(spec)] == [2, 1]
+    assert [event.version for event in bench.core.status(Wanted("m"))] == [2, 1]
 
 
 def test_a_version_that_is_loaded_is_not_reloaded_from_a_new_base_path(bench: CoreBench, loader: FakeLoader) -> None:
@@ -258,13 +256,11 @@ def test_a_version_that_is_loaded_is_not_reloaded_from_a_new_base_path(bench: Co
 
 
 def test_status_ignores_a_label_and_knows_what_was_never_heard_of(bench: CoreBench) -> None:
-    spec = model_pb2.ModelSpec(name="m", version_label="nonsense")
-    assert [event.version for event in bench.core.status(spec)] == [2, 1]
-    spec.version.value = 9
+    assert [event.version for event in bench.core.status(Wanted("m", label="nonsense"))] == [2, 1]
     with pytest.raises(StatusError, match="Could not find version 9 of model m"):
-        bench.core.status(spec)
+        bench.core.status(Wanted("m", 9))
     with pytest.raises(StatusError, match="Could not find any versions of model nope"):
-        bench.core.status(model_pb2.ModelSpec(name="nope"))
+        bench.core.status(Wanted("nope"))
 
 
 def test_the_config_file_is_applied_at_once_and_again_and_a_bad_one_changes_nothing(

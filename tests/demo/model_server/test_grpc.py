@@ -8,10 +8,8 @@ import time
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
     model_management_pb2,
     predict_pb2,
 )
@@ -164,13 +162,6 @@ def test_a_long_message_is_cut(client: Client) -> None:
     said = refusal(lambda: client.predict("x" * 2000))
     assert said.endswith("xxx...TRUNCATED")
     assert len(said) == len("NOT_FOUND: ") + 1024 + len("...TRUNCATED")
-
-
-def test_classify_and_multi_inference_are_not_served_yet(client: Client) -> None:
-    classify = classification_pb2.ClassificationRequest(model_spec=spec("m"))
-    assert refusal(lambda: client.prediction.Classify(classify)).startswith("UNIMPLEMENTED: ")
-    several = inference_pb2.MultiInferenceRequest()
-    assert refusal(lambda: client.prediction.MultiInference(several)).startswith("UNIMPLEMENTED: ")
 
 
 def test_a_predict_without_a_model_spec_is_counted_without_a_name(client: Client) -> None:

@@ -82,7 +82,6 @@ def test_predict_answers_byte_for_byte(client: Client, path: str, body: str, exp
         ("m:predict", '{"signature_name": "S", "instances": [1]}', 400,
          'Serving signature name: "S" not found in signature def'),
         ("slow:predict", '{"instances": [1]}', 504, "Timed out waiting for notification"),
-        ("m:classify", '{"examples": [{"x": 1}]}', 501, "The local model server answers predict only"),
     ],
 )  # fmt: skip
 def test_predict_is_refused_in_the_real_servers_words(
