@@ -22,10 +22,19 @@ def metrics_response(request: Request, registry: CollectorRegistry, pages: Seque
 
     A process with pages of its own speaks the classic text format only, whatever the client prefers.
     """
-    accept = request.headers.get("accept", "")
-    encode, content_type = (generate_latest, CONTENT_TYPE_PLAIN_0_0_4) if pages else choose_encoder(accept)
-    body = b"".join([encode(registry), *(chunk for page in pages for chunk in page())])
-    headers = {"content-type": content_type, "vary": "Accept-Encoding" if pages else "Accept, Accept-Encoding"}
+    if pages:
+        return exposition_response(request, [generate_latest(registry), *(chunk for page in pages for chunk in page())])
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return _response(request, encode(registry), {"content-type": content_type, "vary": "Accept, Accept-Encoding"})
+
+
+def exposition_response(request: Request, chunks: Iterable[bytes]) -> Response:
+    """A page of ready classic text, compressed where that is worth it."""
+    headers = {"content-type": CONTENT_TYPE_PLAIN_0_0_4, "vary": "Accept-Encoding"}
+    return _response(request, b"".join(chunks), headers)
+
+
+def _response(request: Request, body: bytes, headers: dict[str, str]) -> Response:
     if len(body) >= _WORTH_COMPRESSING and accepts_gzip(request.headers.get("accept-encoding", "")):
         headers["content-encoding"] = "gzip"
         body = zlib.compress(body, level=1, wbits=_GZIP)

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from airbag.config import Duration, LocalPath, Section, load_section, written_as
 
-Name = Annotated[str, written_as(r"[A-Za-z0-9_.-]{1,100}", "1 to 100 letters, digits, `_`, `.` or `-`")]
+NAME = r"[A-Za-z0-9_.-]{1,100}"
+Name = Annotated[str, written_as(NAME, "1 to 100 letters, digits, `_`, `.` or `-`")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 HOST_PORT = r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}"
 HostPort = Annotated[str, written_as(HOST_PORT, "HOST:PORT")]
@@ -95,6 +96,8 @@ class Module(Section):
         _unique("models", [model.name for model in self.models])
         if not self.models and not self.discover:
             raise ValueError("lists no models and must not discover any; there would be nothing to watch")
+        if len(self.models) > self.models_max:
+            raise ValueError(f"lists {len(self.models)} models, more than models_max: {self.models_max}")
         return self
 
     def model(self, name: str) -> ModelEntry | None:

@@ -5,16 +5,14 @@ The status and metadata calls are not counted by the server's own `request_count
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import requests
-import urllib3
 from google.protobuf.message import DecodeError
 
-from airbag.errors import Garbled, Refused, Unreachable
+from airbag.errors import Garbled, Refused
+from airbag.serving import native_page
 from airbag.serving.proto import tfs_pb2
 from airbag.serving.values import Endpoint, Prediction, State, VersionStatus, code_name
 from airbag.serving.wire import GET_MODEL_METADATA, GET_MODEL_STATUS, PREDICT, Wire
@@ -22,7 +20,6 @@ from airbag.serving.wire import GET_MODEL_METADATA, GET_MODEL_STATUS, PREDICT, W
 if TYPE_CHECKING:
     from airbag.serving.tensor import Array
 
-METRICS_PATH = "/monitoring/prometheus/metrics"
 _NO_SUCH_LABEL = "Unrecognized servable version label"
 
 
@@ -33,13 +30,10 @@ class Reader:
     when the server said no, Garbled when its answer makes no sense.
     """
 
-    def __init__(self, endpoint: Endpoint, metrics_path: str = METRICS_PATH) -> None:
+    def __init__(self, endpoint: Endpoint, metrics_path: str = native_page.PATH) -> None:
         self.endpoint = endpoint
         self._metrics_path = metrics_path
         self._wire = Wire(endpoint.grpc)
-        self._http = requests.Session()
-        self._http.trust_env = False  # a proxy or .netrc meant for the internet has no say here
-        self._http.headers = {"Accept": "text/plain", "Accept-Encoding": "identity", "User-Agent": "airbag"}
 
     def __enter__(self) -> Reader:
         return self
@@ -50,9 +44,8 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """Close both connections. Closing twice is fine."""
+        """Close the connection. Closing twice is fine."""
         self._wire.close()
-        self._http.close()
 
     def versions(self, model: str, timeout: float = 2.0) -> tuple[VersionStatus, ...]:
         """Every version that the process has heard of since its start, newest number first.
@@ -118,6 +111,10 @@ class Reader:
         outputs = {name: tensor.from_proto(output) for name, output in answer.outputs.items()}
         return Prediction(self._version(answer.model_spec), outputs)
 
+    def ask(self, request: tfs_pb2.PredictRequest, timeout: float) -> tfs_pb2.PredictResponse:
+        """Send a request that is ready for the wire. Like `predict` counted by the server, unlike it without numpy."""
+        return self._wire.call(PREDICT, request, timeout)
+
     def native_page(self, timeout: float = 2.0) -> bytes:
         """The server's own metrics page, byte for byte: it may hold bytes that are no UTF-8.
 
@@ -126,15 +123,7 @@ class Reader:
         """
         if self.endpoint.rest is None:
             raise Refused(f"{self.endpoint.grpc} has no REST address in the configuration, so no metrics page")
-        url = f"http://{self.endpoint.rest}{self._metrics_path}"  # never a query string: the server answers 400 to one
-        deadline = time.monotonic() + timeout
-        try:
-            with self._http.get(url, timeout=timeout, stream=True, allow_redirects=False) as response:
-                if response.status_code != requests.codes.ok:
-                    raise Refused(_refusal(url, response.status_code), str(response.status_code))
-                return _body(response, deadline)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unreachable(f"GET {url}: {error}") from error
+        return native_page.fetch(self.endpoint.rest, self._metrics_path, timeout)
 
     def _serving(self, spec: tfs_pb2.ModelSpec, timeout: float) -> int | None:
         try:
@@ -157,17 +146,3 @@ def _metadata_of(spec: tfs_pb2.ModelSpec) -> tfs_pb2.GetModelMetadataRequest:
 
 def _status(each: tfs_pb2.ModelVersionStatus) -> VersionStatus:
     return VersionStatus(each.version, State(each.state), code_name(each.status.error_code), each.status.error_message)
-
-
-def _body(response: requests.Response, deadline: float) -> bytes:
-    parts = []
-    while part := response.raw.read1(1 << 16):
-        parts.append(part)
-        if time.monotonic() > deadline:
-            raise TimeoutError("the page did not arrive in time")
-    return b"".join(parts)
-
-
-def _refusal(url: str, status: int) -> str:
-    remedy = "; start the server with --monitoring_config_file that enables prometheus" if status == 404 else ""
-    return f"GET {url}: HTTP {status}{remedy}"

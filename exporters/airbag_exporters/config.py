@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from airbag.config import Duration, Secret, Section, load, written_as
-from airbag.serving.groups import Servings
+from airbag.config import Duration, LocalPath, Secret, Section, load, written_as
+from airbag.serving.groups import Module, Name, Servings
 
 
 class Quality(Section):
@@ -34,11 +34,27 @@ class Alerts(Section):
     labels: Mapping[str, str] = {}
 
 
+class ProbeModule(Module):
+    """How to watch servers that are not listed here but named by whoever scrapes `/probe`: HOST:PORT of gRPC.
+
+    Without `rest_port` there are no native metrics.
+    """
+
+    rest_port: Annotated[int, Field(gt=0, lt=65536)] | None = 8501
+
+
 class ExportersConfig(Servings):
-    """The whole file. Without `alerts` nothing is sent to anybody."""
+    """The whole file.
+
+    Without `alerts` nothing is sent to anybody. Without `state_folder` the counters start anew with the exporter.
+    `modules` are for `/probe`, which watches `probe_targets_max` servers at a time.
+    """
 
     quality: Quality = Quality()
     alerts: Alerts | None = None
+    state_folder: LocalPath | None = None
+    modules: Mapping[Name, ProbeModule] = {}
+    probe_targets_max: Annotated[int, Field(gt=0)] = 100
 
 
 def load_exporters(path: Path) -> ExportersConfig:

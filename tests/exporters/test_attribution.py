@@ -21,6 +21,7 @@ from airbag_exporters.serving.attribution import (
     View,
     owner,
 )
+from airbag_exporters.serving.defects import Defect, Kind
 from airbag_exporters.serving.native import Page, Requests
 from tests.exporters.simulated_server import MODEL, SimulatedServer
 
@@ -85,11 +86,43 @@ def test_models_that_the_configuration_lacks_are_several() -> None:
     assert attribution.observe(sample(11), {}) == [Increase(OK, MULTIPLE, 1)]
 
 
-def test_another_address_is_another_server() -> None:
+def test_counters_of_an_earlier_process_are_gone_on_with_and_nobody_owns_the_time_between() -> None:
+    attribution = Attribution({OK: 10})
+    assert attribution.observe(sample(15), ROUTING) == [Increase(OK, SWITCHING, 5)]
+    assert attribution.observe(sample(16), ROUTING) == [Increase(OK, "2", 1)]
+
+
+def test_a_line_that_was_lost_is_no_restart() -> None:
+    attribution = Attribution()
+    lost = Requests("m", "INTERNAL")
+    attribution.observe(Sample({"m": STEADY}, Page({OK: 10, lost: 4}), {"m": STEADY}), ROUTING)
+    torn = Page({OK: 12}, (Defect(Kind.TORN),))
+    assert attribution.observe(Sample({"m": STEADY}, torn, {"m": STEADY}), ROUTING) == [Increase(OK, "2", 2)]
+    whole = Page({OK: 12, lost: 5})
+    assert attribution.observe(Sample({"m": STEADY}, whole, {"m": STEADY}), ROUTING) == [Increase(lost, "2", 1)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"), [(set(), "2"), ({2}, "2"), ({1}, SWITCHING), ({1, 2}, SWITCHING), ({3}, SWITCHING)]
+)
+def test_what_may_hold_an_answer_of_a_version_that_we_asked_ourselves_belongs_to_nobody(
+    asked: set[int], expected: str
+) -> None:
     attribution = Attribution()
     attribution.observe(sample(10), ROUTING)
-    attribution.forget_server()
-    assert attribution.observe(sample(15), ROUTING) == [Increase(OK, SWITCHING, 15)]
+    found = attribution.observe(Sample({"m": STEADY}, Page({OK: 12}), {"m": STEADY}, {"m": frozenset(asked)}), ROUTING)
+    assert found == [Increase(OK, expected, 2)]
+
+
+def test_an_asked_version_leaves_several_what_it_is_and_other_models_alone() -> None:
+    attribution = Attribution()
+    routing: dict[str, Routing] = {"m": "labels", "n": "default"}
+    look: Look = {"m": STEADY, "n": STEADY}
+    other = Requests("n", "OK")
+    attribution.observe(Sample(look, Page({OK: 1, other: 1}), look), routing)
+    asked = {"m": frozenset({1}), "nobody": frozenset({1})}
+    found = attribution.observe(Sample(look, Page({OK: 2, other: 2}), look, asked), routing)
+    assert found == [Increase(OK, MULTIPLE, 1), Increase(other, "2", 1)]
 
 
 A, U, L, END = State.AVAILABLE, State.UNLOADING, State.LOADING, State.END

@@ -8,16 +8,20 @@ from collections.abc import Iterator
 import pytest
 
 from airbag.clock import SystemClock
-from airbag.serving.groups import ModelEntry, ServingGroup, Target
+from airbag.serving.groups import ModelEntry, Module, ServingGroup, Target
+from airbag.serving.values import Endpoint
 from airbag_exporters.config import ExportersConfig
+from airbag_exporters.serving.fleet import Fleet
 from airbag_exporters.serving.native import Requests
 from airbag_exporters.serving.poll import STALE_AFTER, Plan, Poller
-from airbag_exporters.serving.process import Fleet
-from airbag_exporters.serving.totals import Owned
+from tests.exporters.lines import requests
 from tests.exporters.native_page import PageServer, page_server, write
 from tests.fakes.clock import SetClock
 from tests.fakes.tfs_wire import FakeServing, Status, serving
 from tests.fakes.wait import until
+
+
+MODULE = Module(models=(ModelEntry(name="m", labels=("stable", "nosuch")),))
 
 
 @pytest.fixture
@@ -35,10 +39,8 @@ def page() -> Iterator[PageServer]:
         yield server
 
 
-def plan(fake: FakeServing, page: PageServer | None = None) -> Plan:
-    target = Target(name="a", grpc=fake.address, rest=page.address if page else None)
-    model = ModelEntry(name="m", labels=("stable", "nosuch"))
-    return Plan(ServingGroup(name="main", targets=(target,), models=(model,)), target)
+def plan(fake: FakeServing, page: PageServer | None = None, module: Module = MODULE) -> Plan:
+    return Plan("main", "a", Endpoint(fake.address, page.address if page else None), module)
 
 
 def test_shows_versions_the_default_and_labels(fake: FakeServing) -> None:
@@ -58,13 +60,12 @@ def test_what_was_seen_stays_a_while_and_then_goes_absent(fake: FakeServing, pag
     clock.sleep(STALE_AFTER - 0.1)
     poller.poll()
     assert poller.state.defaults == {"m": 1}
-    assert poller.state.parts == {"status": False, "metadata": False, "metrics": True}
+    assert poller.state.parts == {"status": False, "metadata": False, "metrics": True, "page": True}
     clock.sleep(0.2)
     poller.poll()
     assert (poller.state.versions, poller.state.defaults, poller.state.labels) == ({}, {}, {})
     assert poller.state.last_defaults == {"m": 1}
-    assert poller.state.known == {"m": {1, 2}}
-    assert poller.state.totals.requests[Owned("m", "switching")]["OK"] == 5
+    assert [requests(poller.state, owner) for owner in ("1", "2", "switching")] == [0, 0, 5]
 
 
 def test_a_switch_is_counted_once_and_nothing_serving_in_between_is_none(fake: FakeServing) -> None:
@@ -82,7 +83,7 @@ def test_another_address_is_another_server_and_the_counters_go_on(fake: FakeServ
         other.page = write({Requests("m", "OK"): 7})
         poller.adopt(plan(fake, other))
         poller.poll()
-    assert poller.state.totals.requests[Owned("m", "switching")]["OK"] == 12
+    assert requests(poller.state, "switching") == 12
 
 
 def test_a_model_that_the_server_does_not_know_is_no_failure(fake: FakeServing) -> None:

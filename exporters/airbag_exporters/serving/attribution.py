@@ -9,7 +9,7 @@ Everything else goes to `switching`, so that the sum over versions stays the nat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -39,11 +39,15 @@ Look = Mapping[str, View]
 
 @dataclass(frozen=True)
 class Sample:
-    """What one poll saw, in that order. `page` is None when it could not be read."""
+    """What one poll saw, in that order. `page` is None when it could not be read.
+
+    `asked` are the versions whose golden requests may be on the page and were not on the one before it.
+    """
 
     before: Look
     page: Page | None
     after: Look
+    asked: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,10 @@ def _has_left(earlier: View, later: View) -> bool:
 class Attribution:
     """The counters of one server as they were last seen, and the looks since then. Not thread-safe."""
 
-    def __init__(self) -> None:
-        self._last: Mapping[Counter, int] | None = None
-        self._looks: list[Look] = []
+    def __init__(self, last: Mapping[Counter, int] | None = None) -> None:
+        """`last` are the counters that an earlier process saw; what they grew by since belongs to `switching`."""
+        self.last = last
+        self._looks: list[Look] = [] if last is None else [{}]
 
     def observe(self, sample: Sample, routing: Mapping[str, Routing]) -> list[Increase]:
         """Take one poll in; what the counters grew by since the page before it.
@@ -106,13 +111,18 @@ class Attribution:
         if sample.page is None:
             self._see(sample.after)
             return []
-        looks = [*self._looks, sample.after]
-        counters, last = sample.page.counters, self._last
+        looks: list[Look] = [*self._looks, sample.after]
+        counters, last = sample.page.counters, self.last
+        if last is not None and not sample.page.complete:
+            counters = {**last, **counters}  # a series whose line was lost has not left the server
         if last is None or _is_younger(counters, last):
             last, owners = {}, dict[str, str]()
         else:
             owners = {model: owner([look.get(model) for look in looks], kind) for model, kind in routing.items()}
-        self._last = counters
+            for model, versions in sample.asked.items():
+                if owners.get(model, MULTIPLE) != MULTIPLE and {*map(str, versions)} - {owners[model]}:
+                    owners[model] = SWITCHING
+        self.last = counters
         self._looks = [sample.before]
         self._see(sample.after)
         return [
@@ -120,10 +130,6 @@ class Attribution:
             for counter, value in counters.items()
             if (amount := value - last.get(counter, 0))
         ]
-
-    def forget_server(self) -> None:
-        """Another process answers from now on: its counters have nothing to do with the last ones."""
-        self._last, self._looks = None, []
 
     def _see(self, look: Look) -> None:
         if not self._looks or self._looks[-1] != look:  # pages may fail for hours; looks that agree count once

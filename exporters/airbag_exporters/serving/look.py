@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from airbag.clock import Clock
-from airbag.errors import RemoteError, Unreachable
-from airbag.serving.groups import ServingGroup, Target
+from airbag.errors import Garbled, RemoteError, Unreachable
+from airbag.serving.groups import ModelEntry
 from airbag.serving.reader import Reader
 from airbag.serving.values import VersionStatus
-from airbag_exporters.serving import native
 from airbag_exporters.serving.attribution import Look, Sample, View
+from airbag_exporters.serving.native import Page, Parser
+from airbag_exporters.serving.own_requests import OwnRequests
 
 K = TypeVar("K")
 T = TypeVar("T")
 
-PARTS = ("status", "metadata", "metrics")
+PARTS = ("status", "metadata", "metrics", "page")
+"""What a poll consists of. `metrics` is getting the native page, `page` making sense of all of it."""
+
 CALL_TIMEOUT = 0.3
 TICK_BUDGET = 0.9
 Statuses = Mapping[str, tuple[VersionStatus, ...]]
@@ -29,7 +32,8 @@ class Observation:
     """What one poll found, by model name; what could not be read is missing.
 
     `defaults` were read before and after the page. `failures` holds the first error of each part, None for a part that
-    answered throughout; parts that were not asked for are missing.
+    answered throughout; parts that were not asked for are missing. `known` says of the models that were looked up
+    because the page names them whether the server knows them.
     """
 
     sample: Sample
@@ -37,6 +41,7 @@ class Observation:
     defaults: tuple[Defaults, Defaults]
     labels: Mapping[tuple[str, str], int | None]
     failures: Mapping[str, RemoteError | None]
+    known: Mapping[str, bool]
 
 
 class _Calls:
@@ -67,24 +72,39 @@ class _Calls:
         return min(CALL_TIMEOUT, left)
 
 
-def observe(reader: Reader, group: ServingGroup, target: Target, clock: Clock) -> Observation:
-    """Never raises for what the server does. Takes well under a second, also when nothing answers."""
+def observe(
+    reader: Reader,
+    models: Sequence[ModelEntry],
+    clock: Clock,
+    parser: Parser,
+    own: OwnRequests,
+    candidates: Callable[[Page], Iterable[str]],
+) -> Observation:
+    """Never raises for what the server does. Takes well under a second, also when nothing answers.
+
+    `candidates` are the models on a page that are not watched and worth a question.
+    """
     calls = _Calls(clock)
-    names = [model.name for model in group.models]
-    labels = [(model.name, label) for model in group.models for label in model.labels]
+    names = [model.name for model in models]
+    labels = [(model.name, label) for model in models for label in model.labels]
     # Status is the outermost call: what it shows holds for the whole time between.
     status = calls.each("status", names, reader.versions)
     default = calls.each("metadata", names, reader.default_version)
-    pages = calls.each("metrics", [target.rest] if target.rest else [], lambda _, left: reader.native_page(left))
+    pages = calls.each("metrics", [()] if reader.endpoint.rest else [], lambda _, left: reader.native_page(left))
+    asked = own.take() if pages else {}
     new_default = calls.each("metadata", names, reader.default_version)
     new_status = calls.each("status", names, reader.versions)
-    page = next((native.parse(page) for page in pages.values()), None)
+    page = parser.parse(pages[()]) if pages else None
+    if page:
+        calls.failures["page"] = Garbled("; ".join(map(str, page.defects))) if page.defects else None
+    found = calls.each("status", candidates(page) if page else [], reader.versions)
     return Observation(
-        Sample(_joined(status, default), page, _joined(new_status, new_default)),
-        {**status, **new_status},
+        Sample(_joined(status, default), page, _joined(new_status, new_default), asked),
+        {**status, **new_status, **{name: statuses for name, statuses in found.items() if statuses}},
         (default, new_default),
         calls.each("metadata", labels, lambda key, left: reader.label_version(*key, left)),
         calls.failures,
+        {name: bool(statuses) for name, statuses in found.items()},
     )
 
 

@@ -19,15 +19,23 @@ class OwnRequests:
         self._lock = threading.Lock()
         self._in_flight: Count[tuple[str, int]] = Count()
         self._since: set[tuple[str, int]] = set()
+        self._late: set[tuple[str, int]] = set()
 
     @contextmanager
     def asking(self, model: str, version: int) -> Iterator[None]:
-        """Wrap every call that the server counts, from before it is sent until it is answered or given up."""
+        """Wrap every call that the server counts, from before it is sent until it is answered or given up.
+
+        A call that raises may have been given up here and go on there: the server is allowed one more page to count it.
+        """
         with self._lock:
             self._in_flight[model, version] += 1
             self._since.add((model, version))
         try:
             yield
+        except BaseException:
+            with self._lock:
+                self._late.add((model, version))
+            raise
         finally:
             with self._lock:
                 self._in_flight[model, version] -= 1
@@ -36,11 +44,10 @@ class OwnRequests:
     def take(self) -> Mapping[str, frozenset[int]]:
         """The versions asked since the last `take`, by model. Call it right after a page was read.
 
-        One that is still in flight may be in this page or in the next, so both are told of it. A call that was given
-        up may be counted long after: the server goes on with it. That one stays the server's secret.
+        One that is still in flight may be in this page or in the next, so both are told of it.
         """
         with self._lock:
-            asked, self._since = self._since, set(self._in_flight)
+            asked, self._since, self._late = self._since, {*self._in_flight, *self._late}, set()
         found: dict[str, set[int]] = {}
         for model, version in asked:
             found.setdefault(model, set()).add(version)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from airbag.clock import Clock
-from airbag.serving.groups import ServingGroup, Target
+from airbag.serving.groups import ModelEntry, Module
 from airbag.serving.reader import Reader
 from airbag.serving.values import Endpoint
+from airbag_exporters.serving import native
 from airbag_exporters.serving.attribution import Attribution
+from airbag_exporters.serving.discovery import Discovery
 from airbag_exporters.serving.look import PARTS, Defaults, Observation, Statuses, observe
+from airbag_exporters.serving.own_requests import OwnRequests
+from airbag_exporters.serving.page import Chunks, TargetPage
+from airbag_exporters.serving.shown import Shown
+from airbag_exporters.serving.state_file import Saved, StateFile
 from airbag_exporters.serving.totals import Totals
+from airbag_exporters.serving.wanted import FileModel
 
 log = logging.getLogger("airbag.exporter.serving")
 K = TypeVar("K")
@@ -31,10 +38,13 @@ _REMEDIES = {"status": _GRPC, "metadata": _GRPC, "metrics": _REST}
 
 @dataclass(frozen=True)
 class Plan:
-    """What to poll."""
+    """What to poll. `file` gives what models.config says at the time."""
 
-    group: ServingGroup
-    target: Target
+    serving: str
+    target: str
+    endpoint: Endpoint
+    module: Module
+    file: Callable[[], Mapping[str, FileModel]] = dict
 
 
 @dataclass(frozen=True)
@@ -42,19 +52,19 @@ class TargetState:
     """What is known about one server, by model name.
 
     `polled_at` (seconds since the epoch) is None before the first poll ended. `defaults` says who answers now,
-    `last_defaults` who did when somebody last did.
+    `last_defaults` who did when somebody last did. `lines` are the sample lines of all that.
     """
 
     polled_at: float | None = None
     duration: float = 0.0
     parts: Mapping[str, bool] = field(default_factory=dict)
+    models: tuple[ModelEntry, ...] = ()
     versions: Statuses = field(default_factory=dict)
     defaults: Defaults = field(default_factory=dict)
     last_defaults: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
-    known: Mapping[str, frozenset[int]] = field(default_factory=dict)
     switches: Mapping[str, int] = field(default_factory=dict)
-    totals: Totals = field(default_factory=Totals)
+    lines: Chunks = field(default_factory=dict)
 
 
 def next_tick(start: float, now: float) -> float:
@@ -63,19 +73,34 @@ def next_tick(start: float, now: float) -> float:
 
 
 class Poller:
-    """Polls one server and keeps its counters. Any thread may read `state`; `run` and `poll` belong to one."""
+    """Polls one server and keeps its counters. Any thread may read `state`; `run` and `poll` belong to one.
 
-    def __init__(self, plan: Plan, clock: Clock) -> None:
-        self.state = TargetState()
+    `own` is for whoever asks the same server golden requests. `listener` is called with the state after each poll and
+    must not block. `polled` is set once `run` has tried the first time.
+    """
+
+    def __init__(self, plan: Plan, clock: Clock, state_file: StateFile | None = None) -> None:
+        self.own = OwnRequests()
+        self.polled = threading.Event()
+        self.listener: Callable[[TargetState], None] = lambda _state: None
         self._plan = plan
         self._clock = clock
         self._stopped = threading.Event()
         self._reader: Reader | None = None
-        self._address: object = None
-        self._attribution = Attribution()
-        self._totals = Totals()
+        self._opened: object = None
+        self._file = state_file
+        saved = state_file.load() if state_file else None
+        self._address = saved.address if saved else None
+        self._attribution = Attribution(saved.last if saved else None)
+        self._parser = native.Parser()
+        self._totals = saved.totals if saved else Totals()
+        self._page = TargetPage(plan.serving, plan.target)
+        self._discovery = Discovery(clock)
+        self._shown = Shown(clock)
+        self._saved: object = None
         self._answered_at: dict[str, float] = {}
         self._failing_since: dict[str, float] = {}
+        self.state = TargetState(switches=saved.switches, last_defaults=saved.last_defaults) if saved else TargetState()
 
     def adopt(self, plan: Plan) -> None:
         """Poll by this plan from the next tick on. Counters go on, also when the address changes."""
@@ -91,48 +116,70 @@ class Poller:
         while not self._stopped.is_set():
             try:
                 self.poll()
+                self.listener(self.state)
             except Exception:  # one surprising answer must not end the polling of this server
                 log.exception("a poll failed for a reason of our own", extra=self._names())
                 self.state = replace(self.state, polled_at=self._clock.now(), parts=dict.fromkeys(PARTS, False))
+            self.polled.set()
             now = self._clock.monotonic()
             self._clock.sleep(next_tick(start, now) - now)
         if self._reader:
             self._reader.close()
 
     def poll(self) -> None:
-        """One tick: look, count, publish."""
+        """One tick: look, count, save, publish."""
         plan, started = self._plan, self._clock.monotonic()
-        seen = observe(self._open(plan), plan.group, plan.target, self._clock)
-        routing = {model.name: model.routing for model in plan.group.models}
-        bounds = {model.name: model.expect.latency_bound for model in plan.group.models}
-        self._totals.add(self._attribution.observe(seen.sample, routing), bounds)
+        file = plan.file()
+        models = self._discovery.models(plan.module, file)
+        seen = observe(self._open(plan), models, self._clock, self._parser, self.own, self._candidates(models))
+        for name, is_known in seen.known.items():
+            self._discovery.answered(name, is_known)
+        models = self._discovery.models(plan.module, file)
+        self._count(seen, models)
         self._tell(seen)
         state = self._with_versions(self._with_defaults(self.state, seen), seen)
+        self._save(state)
         self.state = replace(
             state,
+            models=models,
             polled_at=self._clock.now(),
             duration=self._clock.monotonic() - started,
             parts={part: failure is None for part, failure in seen.failures.items()},
-            totals=self._totals.copy(),
+            lines=self._page.render(self._shown.models(models, state, file, self._totals), self._totals),
         )
 
+    def _candidates(self, models: tuple[ModelEntry, ...]) -> Callable[[native.Page], list[str]]:
+        watched = [model.name for model in models]
+        return lambda page: self._discovery.candidates(
+            self._plan.module, (each.model for each in page.counters if isinstance(each, native.Requests)), watched
+        )
+
+    def _count(self, seen: Observation, models: tuple[ModelEntry, ...]) -> None:
+        routing = {model.name: model.routing for model in models}
+        bounds = {model.name: model.expect.latency_bound for model in models}
+        self._totals.add(self._attribution.observe(seen.sample, routing), bounds)
+
+    def _save(self, state: TargetState) -> None:
+        now = (self._address, self._attribution.last, state.switches, state.last_defaults)
+        if self._file and self._address and now != self._saved:
+            saved = Saved(self._address, self._attribution.last, self._totals, state.switches, state.last_defaults)
+            self._file.save(saved)
+            self._saved = now
+
     def _open(self, plan: Plan) -> Reader:
-        address = (plan.target.grpc, plan.target.rest, plan.group.native_metrics_path)
-        if self._reader is None or self._address != address:
+        address = (plan.endpoint.grpc, plan.endpoint.rest)
+        wanted = (plan.endpoint, plan.module.native_metrics_path)
+        if self._address not in (None, address):  # another process, whose counters have nothing to do with the last
+            self._attribution = Attribution()
+        self._address = address
+        if self._reader is None or self._opened != wanted:
             if self._reader:
                 self._reader.close()
-                self._attribution.forget_server()
-            self._reader = Reader(Endpoint(plan.target.grpc, plan.target.rest), plan.group.native_metrics_path)
-            self._address = address
+            self._reader, self._opened = Reader(*wanted), wanted
         return self._reader
 
     def _with_versions(self, state: TargetState, seen: Observation) -> TargetState:
-        known = {
-            name: state.known.get(name, frozenset()) | {status.version for status in statuses}
-            for name, statuses in seen.versions.items()
-        }
-        versions = self._still_fresh("status", state.versions, seen.versions)
-        return replace(state, versions=versions, known={**state.known, **known})
+        return replace(state, versions=self._still_fresh("status", state.versions, seen.versions))
 
     def _with_defaults(self, state: TargetState, seen: Observation) -> TargetState:
         last, switches = dict(state.last_defaults), dict(state.switches)
@@ -157,11 +204,13 @@ class Poller:
         for part, failure in seen.failures.items():
             if failure and part not in self._failing_since:
                 self._failing_since[part] = self._clock.monotonic()
-                detail = {"part": part, "reason": str(failure), "remedy": _REMEDIES[part]}
+                detail = {"part": part, "reason": str(failure)}
+                if part in _REMEDIES:
+                    detail["remedy"] = _REMEDIES[part]
                 log.warning("cannot be read", extra={**self._names(), **detail})
             elif not failure and part in self._failing_since:
                 seconds = round(self._clock.monotonic() - self._failing_since.pop(part), 1)
                 log.info("can be read again", extra={**self._names(), "part": part, "failed_seconds": seconds})
 
     def _names(self) -> dict[str, object]:
-        return {"serving": self._plan.group.name, "target": self._plan.target.name}
+        return {"serving": self._plan.serving, "target": self._plan.target}

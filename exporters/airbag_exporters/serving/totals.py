@@ -42,12 +42,16 @@ class Owned(NamedTuple):
 
 @dataclass
 class Totals:
-    """Sums of increases. `latency` is by API and entry point, then by edge in seconds; the counts are cumulative."""
+    """Sums of increases. `latency` is by API and entry point, then by edge in seconds; the counts are cumulative.
+
+    `changes` grows with every addition, so that whoever shows an owner's counters knows when to look again.
+    """
 
     requests: dict[Owned, Count[str]] = field(default_factory=dict)
     latency: dict[Owned, dict[tuple[str, str], Count[str]]] = field(default_factory=dict)
     answers: Count[Owned] = field(default_factory=Count)
     slow: Count[Owned] = field(default_factory=Count)
+    changes: Count[Owned] = field(default_factory=Count, compare=False)
 
     def add(self, increases: Iterable[Increase], bounds: Mapping[str, float]) -> None:
         """Add what one poll found. `bounds` are the latency bounds in force, in seconds, of the models that we know.
@@ -61,6 +65,7 @@ class Totals:
             if isinstance(counter, Requests):
                 status = counter.status if counter.status in STATUSES else OTHER
                 self.requests.setdefault(owned, Count())[status] += increase.amount
+                self.changes[owned] += 1
             elif counter.api in APIS and counter.entrypoint in ENTRYPOINTS:
                 self._add_bucket(counter, owned, increase.amount, edges.get(counter.model, INF))
 
@@ -68,16 +73,9 @@ class Totals:
         edge = seconds(counter.edge)
         routes = self.latency.setdefault(owned, {})
         routes.setdefault((counter.api, counter.entrypoint), Count())[edge] += amount
+        self.changes[owned] += 1
         if edge == INF:
             self.answers[owned] += amount
             self.slow[owned] += amount
         if edge == slow:
             self.slow[owned] -= amount
-
-    def copy(self) -> Totals:
-        """A copy that later additions leave alone."""
-        requests = {owned: Count(counts) for owned, counts in self.requests.items()}
-        latency = {
-            owned: {route: Count(counts) for route, counts in routes.items()} for owned, routes in self.latency.items()
-        }
-        return Totals(requests, latency, Count(self.answers), Count(self.slow))

@@ -1,15 +1,25 @@
-"""Which versions somebody means to serve: what models.config names, or what the server is about to take up."""
+"""What models.config says, and which versions somebody means to serve."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from airbag.errors import AirbagError
 from airbag.serving.model_config import Kind, ModelConfigFile, Policy, policy_of
 
 log = logging.getLogger("airbag.exporter.serving")
+
+
+@dataclass(frozen=True)
+class FileModel:
+    """One entry of models.config."""
+
+    policy: Policy
+    base_path: str
+    labels: tuple[str, ...]
 
 
 def wanted(policy: Policy | None, known: Iterable[int], default: int | None) -> dict[int, bool]:
@@ -22,29 +32,32 @@ def wanted(policy: Policy | None, known: Iterable[int], default: int | None) -> 
     return {version: version > (default or 0) for version in known}
 
 
-class PolicyFile:
-    """The policies in a models.config, read again when the file changes. Used by several threads.
+class ModelsFile:
+    """A models.config, read again when the file changes. Used by several threads.
 
-    While the file cannot be read the last policies stay, and the log says so once.
+    While it cannot be read what was last read stays, and the log says so once.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = ModelConfigFile(path)
         self._seen: object = None
-        self._policies: Mapping[str, Policy] = {}
+        self._models: Mapping[str, FileModel] = {}
 
-    def policies(self) -> Mapping[str, Policy]:
-        """The policy of each model in the file, as far as it could be read."""
+    def models(self) -> Mapping[str, FileModel]:
+        """The entries of the file by name, as far as it could be read."""
         seen = self._signature()
         if seen != self._seen:
             self._seen = seen
             try:
-                models = self._file.read().config.model_config_list.config
-                self._policies = {model.name: policy_of(model) for model in models}
+                entries = self._file.read().config.model_config_list.config
+                self._models = {
+                    each.name: FileModel(policy_of(each), each.base_path, tuple(sorted(each.version_labels)))
+                    for each in entries
+                }
             except AirbagError as error:
-                log.warning("models.config cannot be read, its last policies stay", extra={"reason": str(error)})
-        return self._policies
+                log.warning("models.config cannot be read, what it last said stays", extra={"reason": str(error)})
+        return self._models
 
     def _signature(self) -> object:
         try:

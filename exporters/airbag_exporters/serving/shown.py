@@ -1,0 +1,70 @@
+"""Which versions of a model are on the page. A server lists every version it ever had; the page must stay small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from airbag.clock import Clock
+from airbag.serving.groups import ModelEntry
+from airbag.serving.values import State, VersionStatus
+from airbag_exporters.serving.attribution import MULTIPLE, SWITCHING
+from airbag_exporters.serving.page import ModelFacts
+from airbag_exporters.serving.totals import Owned, Totals
+from airbag_exporters.serving.wanted import FileModel, wanted
+
+if TYPE_CHECKING:
+    from airbag_exporters.serving.poll import TargetState
+
+ENDED_KEPT = 3
+WANTED_KEPT = 10
+ENDED_KEPT_FOR = 3600.0
+"""Seconds for which a version that was seen alive stays on the page after its end."""
+
+
+class Shown:
+    """Remembers when versions of one server were last alive. Not thread-safe."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._alive_at: dict[str, dict[int, float]] = {}
+
+    def models(
+        self, models: Sequence[ModelEntry], state: TargetState, file: Mapping[str, FileModel], totals: Totals
+    ) -> list[tuple[ModelFacts, list[str]]]:
+        """What the page says of each model, and the owners of requests that have counters.
+
+        Shown are the versions that are not at END, that are meant to serve, that were alive within the last hour, and
+        the newest few of the others. One that leaves the page keeps its counts, should it come back.
+        """
+        return [self._one(model, state, file.get(model.name), totals) for model in models]
+
+    def _one(
+        self, model: ModelEntry, state: TargetState, file: FileModel | None, totals: Totals
+    ) -> tuple[ModelFacts, list[str]]:
+        name, statuses = model.name, state.versions.get(model.name, ())
+        policy = file.policy if file else None
+        meant = wanted(policy, [each.version for each in statuses], state.last_defaults.get(name))
+        kept = self._kept(name, statuses, meant)
+        targets = ((label, state.labels.get((name, label))) for label in model.labels)
+        facts = ModelFacts(
+            name,
+            tuple(each for each in statuses if each.version in kept),
+            tuple((version, is_wanted) for version, is_wanted in sorted(meant.items()) if version in kept),
+            state.defaults.get(name),
+            tuple((label, version) for label, version in targets if version is not None),
+            state.switches.get(name, 0),
+        )
+        nobody = [SWITCHING]
+        if model.routing != "default" or Owned(name, MULTIPLE) in totals.requests:
+            nobody.append(MULTIPLE)
+        return facts, [*map(str, sorted(kept)), *nobody]
+
+    def _kept(self, model: str, statuses: Sequence[VersionStatus], meant: Mapping[int, bool]) -> set[int]:
+        now = self._clock.monotonic()
+        alive = {v: at for v, at in self._alive_at.get(model, {}).items() if at > now - ENDED_KEPT_FOR}
+        alive.update({each.version: now for each in statuses if each.state is not State.END})
+        self._alive_at[model] = alive
+        newest = sorted((each.version for each in statuses if each.version not in alive), reverse=True)
+        named = sorted((version for version, is_wanted in meant.items() if is_wanted), reverse=True)
+        return {*alive, *newest[:ENDED_KEPT], *named[:WANTED_KEPT]}
