@@ -9,7 +9,7 @@ from airbag.repository.card import Card
 from airbag.repository.checksum import Changed, checksum
 from airbag.repository.facts import Repository, VersionFacts, file_system, look, scan, stored
 from airbag.repository.folder import File
-from airbag.repository.retention import Fate, Stored, Uses, asked_for, fates, span
+from airbag.repository.retention import Fate, Stored, Uses, asked_for, fates, span, used
 from airbag.repository.signatures import Difference, Signatures, compatible, differences, of_map
 from airbag.repository.versions import PRUNED, Listing, list_versions, version_number
 
@@ -38,5 +38,6 @@ __all__ = [
     "scan",
     "span",
     "stored",
+    "used",
     "version_number",
 ]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from airbag.errors import AirbagError
@@ -32,24 +32,27 @@ class Changed(AirbagError):
     retryable = True
 
 
-def checksum(
-    folder: Path, known: Mapping[File, str], *, read: Callable[[int], None] = lambda _: None
-) -> tuple[str, dict[File, str]]:
-    """The checksum of the version in `folder`, and the contents' hash of each of its files.
+def checksum(folder: Path, known: dict[File, str], *, read: Callable[[int], None] = lambda _: None) -> str:
+    """The checksum of the version in `folder`.
 
-    Files in `known` (from an earlier call) are not read again. `read` is called after every CHUNK bytes or less with
-    their number: it may wait, to go easy on the disk, or raise, to give up. Changed, or OSError.
+    Files in `known` are not read again. It is filled as files are read, so that a later call goes on where this one
+    failed; after a success it holds the version's files and no others. `read` is called after every CHUNK bytes or less
+    with their number: it may wait, to go easy on the disk, or raise, to give up. Changed, or OSError.
     """
     before = walk(folder)
     if before.problems:
         raise Changed(f"{folder}: {before.problems[0]}")
-    hashes = {file: known.get(file) or _contents(folder, file, read) for file in before.files}
+    for file in before.files:
+        if file not in known:
+            known[file] = _contents(folder, file, read)
     if walk(folder).files != before.files:
         raise Changed(f"{folder} changed while it was read")
+    for file in known.keys() - set(before.files):
+        del known[file]
     whole = hashlib.sha256()
     for file in before.files:
-        whole.update(hashes[file].encode() + b"  ./" + os.fsencode(file.path) + b"\0")
-    return whole.hexdigest(), hashes
+        whole.update(known[file].encode() + b"  ./" + os.fsencode(file.path) + b"\0")
+    return whole.hexdigest()
 
 
 def _contents(folder: Path, file: File, read: Callable[[int], None]) -> str:
@@ -58,4 +61,7 @@ def _contents(folder: Path, file: File, read: Callable[[int], None]) -> str:
         while part := handle.read(CHUNK):
             found.update(part)
             read(len(part))
+        now = os.fstat(handle.fileno())
+    if (now.st_size, now.st_mtime_ns, now.st_ino) != (file.size, file.mtime_ns, file.inode):
+        raise Changed(f"{folder / file.path} changed while it was read")
     return found.hexdigest()

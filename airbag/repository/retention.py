@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from airbag.serving.groups import Retention
 from airbag.serving.model_config import Kind, Policy
+from airbag.serving.values import State, VersionStatus
 
 ABANDONED = 86400.0
 """Seconds without a change after which a version that is not whole counts as given up."""
@@ -63,6 +64,12 @@ class Fate:
 
     def __str__(self) -> str:
         return "; ".join(self.reasons)
+
+
+def used(default: int | None, statuses: Iterable[VersionStatus]) -> Uses:
+    """The uses that one server makes of a model: what answers by default, and all that is not at END."""
+    loaded = frozenset(status.version for status in statuses if status.state is not State.END)
+    return Uses(frozenset() if default is None else frozenset({default}), loaded)
 
 
 def asked_for(policy: Policy, on_disk: Collection[int]) -> frozenset[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airbag.repository import Changed, checksum
+from airbag.repository import Changed, File, checksum
 from airbag.repository import checksum as module
 from tests.fakes import saved_models
 
@@ -40,20 +40,20 @@ def version(tmp_path: Path) -> Path:
 
 
 def test_coreutils_computes_the_same(version: Path) -> None:
-    assert checksum(version, {})[0] == shell(version)
+    assert checksum(version, {}) == shell(version)
 
 
 def test_links_count_as_what_they_lead_to(version: Path, tmp_path: Path) -> None:
-    plain = checksum(version, {})[0]
+    plain = checksum(version, {})
     (version / "variables").rename(tmp_path / "elsewhere")
     (version / "variables").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "2").symlink_to("1")
-    assert checksum(tmp_path / "2", {})[0] == plain == shell(tmp_path / "2")
+    assert checksum(tmp_path / "2", {}) == plain == shell(tmp_path / "2")
 
 
 @pytest.mark.parametrize("change", ["content", "name", "file"])
 def test_every_change_gives_another(version: Path, change: str) -> None:
-    before = checksum(version, {})[0]
+    before = checksum(version, {})
     file = version / "assets" / "a b"
     if change == "content":
         file.write_text("A b")
@@ -61,19 +61,39 @@ def test_every_change_gives_another(version: Path, change: str) -> None:
         file.rename(file.with_name("a c"))
     else:
         (version / "assets" / "new").write_text("")
-    assert checksum(version, {})[0] != before
+    assert checksum(version, {}) != before
 
 
 def test_files_that_did_not_change_are_not_read_again(version: Path) -> None:
     read: list[int] = []
-    first, known = checksum(version, {}, read=read.append)
+    known: dict[File, str] = {}
+    first = checksum(version, known, read=read.append)
     assert sum(read) == sum(file.size for file in known)
     read.clear()
-    assert checksum(version, known, read=read.append) == (first, known)
+    assert checksum(version, known, read=read.append) == first
     assert read == []
     (version / "assets" / "late").write_text("late")
-    assert checksum(version, known, read=read.append)[0] != first
+    assert checksum(version, known, read=read.append) != first
     assert sum(read) == len("late")
+    (version / "assets" / "late").unlink()
+    assert checksum(version, known) == first
+    assert "assets/late" not in {file.path for file in known}
+
+
+def test_a_reading_that_was_given_up_goes_on_where_it_stood(version: Path) -> None:
+    read: list[int] = []
+    known: dict[File, str] = {}
+
+    def give_up(size: int) -> None:
+        read.append(size)
+        if len(read) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        checksum(version, known, read=give_up)
+    assert len(known) == 2
+    assert checksum(version, known, read=give_up) == checksum(version, {})
+    assert sum(read[:2] + read[3:]) == sum(file.size for file in known)
 
 
 def test_a_version_that_changes_meanwhile_has_no_checksum(version: Path) -> None:
