@@ -42,8 +42,9 @@ class Evidence:
         """What `version` measured in the minutes before `at`, when it last served."""
         measured = self._measure(signal, version, signal.history, signal.history_samples, at)
         return Measurement(
-            measured.value, measured.threshold, measured.samples, measured.samples_min, 0.0, detail=measured.detail
-        )
+            measured.value, measured.threshold, measured.samples, measured.samples_min, 0.0,
+            counted=measured.counted, detail=measured.detail,
+        )  # fmt: skip
 
     def recovery(self, signal: Signal, version: int) -> Measurement:
         """What `version` measures now that it is the one that should serve again."""

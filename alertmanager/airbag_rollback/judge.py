@@ -70,6 +70,7 @@ class Judge:
                 mode=policy.mode, now=now, suspect=action.bad_version, release_window=policy.release_window,
                 situation=Situation(view.serves, view.wanted, released, view.unreachable, busy), choice=choice,
                 bad=signal.bad, measured=measured, compares=bool(signal.history), baseline=baseline,
+                alert_at=_cause_seen_at(action), yields=signal.yields,
             )
         )  # fmt: skip
         return Judged(decision, view, (_choice(choice), *map(asdict, evidence.readings)))
@@ -94,6 +95,12 @@ class Judge:
         if not any(each.version == target for each in served):
             return None
         return _last_served(served, target, now) + WINDOW + _LAG
+
+
+def _cause_seen_at(action: Action) -> float | None:
+    """The alert's own word, but no later than it came: clocks differ."""
+    known = [at for at in (action.alert_at, action.received_at) if at is not None]
+    return min(known, default=None)
 
 
 def _candidates(served: list[Served], view: ModelView) -> list[Candidate]:

@@ -9,13 +9,15 @@ from airbag_rollback.records import Action
 
 KNOWN_OUTCOMES = {
     "succeeded": ("recovered",),
-    "suppressed": ("good", "superseded", "mode_off", "mode_observe"),
+    "suppressed": (
+        "good", "superseded", "mode_off", "mode_observe", "not_the_release", "baseline_no_data",
+    ),
     "failed": ("models_config",),
     "needs_human": (
-        "no_data", "not_enough_data", "baseline_no_data", "baseline_not_enough_data", "server_unreachable",
-        "not_the_release", "outside_release_window", "release_unknown", "no_eligible_target", "nothing_serves",
-        "no_model_config_file", "switch_unverified", "changed_by_others", "ineffective", "outcome_unverified", "busy",
-        "stuck", "file_locked", "file_changed", "servers_moving", "serving_gone",
+        "no_data", "not_enough_data", "measured_before", "baseline_no_data", "baseline_not_enough_data",
+        "server_unreachable", "not_the_release", "outside_release_window", "release_unknown", "no_eligible_target",
+        "nothing_serves", "no_model_config_file", "switch_unverified", "changed_by_others", "ineffective",
+        "outcome_unverified", "busy", "stuck", "file_locked", "file_changed", "servers_moving", "serving_gone",
     ),
 }  # fmt: skip
 STAGES = ("detected", "decided", "acted", "available", "recovered")

@@ -21,7 +21,7 @@ class Signal:
 
     `history` and `history_samples` are asked at the moment when a version last served. Without `history` the signal
     has no baseline; without `samples` it rests on a state. `recovered` is asked instead of `value` once the version
-    to go back to serves.
+    to go back to serves. A signal that `yields` leaves the decision to others when its baseline is bad or missing.
     """
 
     value: str
@@ -33,6 +33,7 @@ class Signal:
     history: str = ""
     history_samples: str = ""
     recovered: str = ""
+    yields: bool = False
 
 
 def fill(query: str, serving: str, model: str, version: int) -> str:
@@ -63,6 +64,19 @@ def _failing(selector: str) -> str:
     return f'{failing} or (0 * count(airbag_tfs_up{{serving="$serving"}} == 1))'
 
 
+def _wrong(probes: str) -> str:
+    """How many golden requests fail; no answer before any was asked."""
+    return f"count({probes} == 0) or (0 * count({probes}))"
+
+
+def _probe_age() -> str:
+    """That of the youngest wrong answer, else of the oldest right one."""
+    last = f"airbag_tfs_probe_last_timestamp_seconds{_VERSION}"
+    match = "on(serving, target, model_name, model_version, probe)"
+    return f"time() - (max({last} and {match} ({_PROBES} == 0)) or min({last}))"
+
+
+_PROBES = f"airbag_tfs_probe_success{_VERSION}"
 _ERRORS = f"{_RULE}tfs_errors_per_request:ratio15s{_VERSION}"
 _REQUESTS = f"{_RULE}tfs_requests:increase15s{_VERSION}"
 _SLOW = f"{_RULE}tfs_slow_per_answer:ratio15s{_VERSION}"
@@ -79,6 +93,13 @@ SIGNALS: Mapping[str, Signal] = {
     "AirbagAccuracyLow": _compared(
         f"{_ACCURACY} + 3 * {_DOUBT}", _ACCURACY, _LABELLED,
         "airbag_quality_accuracy_min", "airbag_quality_labels_min", Bad.BELOW,
+    ),
+    "AirbagProbeFailed": Signal(
+        value=_wrong(_PROBES),
+        threshold="vector(0)",
+        age=_probe_age(),
+        history=_wrong(f"last_over_time({_PROBES}[5m])"),
+        yields=True,  # golden requests may be wrong themselves, which must not keep other alerts from acting
     ),
     "AirbagVersionLoadFailed": Signal(
         value=_failing(_VERSION),

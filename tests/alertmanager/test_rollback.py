@@ -96,6 +96,47 @@ def test_a_version_that_does_not_load_is_taken_out_of_the_config(desk: Bench) ->
     assert desk.around.named() == (2,)
 
 
+def _probes(desk: Bench, wrong: int | None, wrong_before: int | None = 0) -> None:
+    """Let Prometheus know how many golden requests version 3 fails, and version 2 when it served and now."""
+    desk.around.prometheus.values[("wrong", "3", False)] = wrong
+    desk.around.prometheus.values[("wrong", "2", True)] = wrong_before
+    desk.around.prometheus.values[("wrong", "2", False)] = 0
+
+
+def test_a_version_that_fails_golden_requests_goes_when_the_one_before_answered_them_right(desk: Bench) -> None:
+    _probes(desk, wrong=2)
+    desk.post(alert(name="AirbagProbeFailed"))
+    assert desk.run_until_ended().state is State.SUCCEEDED
+    assert desk.around.serving.switches == [("digits", (2,))]
+
+
+@pytest.mark.parametrize("known", [None, 0])
+def test_an_alert_that_comes_before_prometheus_knows_its_cause_waits_for_the_numbers(
+    desk: Bench, known: int | None
+) -> None:
+    _probes(desk, wrong=known)
+    desk.post(alert(name="AirbagProbeFailed"))
+    desk.settle()
+    assert [(action.state, action.reason) for action in desk.actions()] == [
+        (State.BLOCKED, "no_data" if known is None else "measured_before")
+    ]
+    _probes(desk, wrong=1)
+    assert desk.run_until_ended().state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize(("before", "reason"), [(1, "not_the_release"), (None, "baseline_no_data")])
+def test_golden_requests_that_may_be_wrong_themselves_do_not_keep_other_alerts_from_acting(
+    desk: Bench, before: int | None, reason: str
+) -> None:
+    _probes(desk, wrong=1, wrong_before=before)
+    desk.post(alert(name="AirbagProbeFailed"))
+    action = desk.run_until_ended()
+    assert (action.state, action.reason) == (State.SUPPRESSED, reason)
+    desk.post(alert(name="AirbagErrorRatioHigh"))
+    desk.settle()
+    assert desk.run_until_ended().state is State.SUCCEEDED
+
+
 @pytest.mark.parametrize(
     ("value", "reason"), [(None, "no_data"), ("NaN", "no_data"), ("+Inf", "no_data"), (0.9, "not_enough_data")]
 )

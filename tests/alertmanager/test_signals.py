@@ -92,6 +92,29 @@ def test_a_failed_load_counts_only_while_the_version_is_wanted_and_the_server_is
     asked(tmp_path, unseen, {value: None, recovered: None})
 
 
+def _probe(name: str, success: str, last: str) -> dict[str, str]:
+    """What the exporter shows of one golden request to version 3."""
+    at = f'{AT_TARGET[:-1]},probe="{name}"}}'
+    return {f"airbag_tfs_probe_success{at}": success, f"airbag_tfs_probe_last_timestamp_seconds{at}": last}
+
+
+def test_golden_requests_are_as_old_as_their_youngest_wrong_answer_else_as_their_oldest_right_one(
+    tmp_path: Path,
+) -> None:
+    signal = SIGNALS["AirbagProbeFailed"]
+    value, age, history = (fill(query, "main", "digits", 3) for query in (signal.value, signal.age, signal.history))
+    asked(tmp_path, {}, {value: None, age: None})
+    right = _probe("seven", "1x40", "36x40") | _probe("nine", "1x40", "30x40")
+    asked(tmp_path, right, {value: 0, age: 10, history: 0})
+    wrong = right | _probe("zero", "1x20 0x20", "39x40") | _probe("one", "0x40", "20x40")
+    asked(tmp_path, wrong, {value: 2, age: 1, history: 2})
+
+
+def test_what_golden_requests_said_last_is_their_history_also_when_the_version_has_left(tmp_path: Path) -> None:
+    history = fill(SIGNALS["AirbagProbeFailed"].history, "main", "digits", 3)
+    asked(tmp_path, _probe("seven", "0x10 1x10 stale", "9x20"), {history: 0})
+
+
 def test_every_machine_alert_has_a_signal_and_every_record_it_reads_has_a_rule() -> None:
     machine = {name for name, rule in shipped.alerts().items() if rule["labels"].get("airbag_action") == "rollback"}
     assert set(SIGNALS) == machine

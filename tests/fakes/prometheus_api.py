@@ -17,6 +17,7 @@ from tests.fakes.http_server import serving_http
 NAMES = {
     "errors_per_request": "errors", "tfs_requests:": "requests", "slow_per_answer": "slow", "tfs_answers:": "answers",
     "quality_accuracy:ratio": "accuracy", "quality_labelled": "labelled", "model_version_error": "failing",
+    "probe_success": "wrong",
 }  # fmt: skip
 
 

@@ -50,7 +50,11 @@ class Situation:
 
 @dataclass(frozen=True)
 class Question:
-    """Everything a decision rests on. `compares` is False for signals that have no history to compare with."""
+    """Everything a decision rests on. `compares` is False for signals that have no history to compare with.
+
+    `alert_at` is when the alert's cause was seen; None when nobody said. A signal that `yields` pages nobody and holds
+    nothing up when it cannot be compared: other signals may know more.
+    """
 
     mode: Mode
     now: float
@@ -62,6 +66,8 @@ class Question:
     measured: Measurement
     compares: bool
     baseline: Measurement | None = None
+    alert_at: float | None = None
+    yields: bool = False
 
 
 def decide(ask: Question) -> Decision:
@@ -97,10 +103,17 @@ def _not_bad(ask: Question) -> Decision | None:
     if verdict is Verdict.BAD:
         return None
     text = f"{ask.suspect} measures {ask.measured}"
+    if verdict is Verdict.GOOD and _is_older_than_the_alert(ask):
+        return Decision(Kind.WAIT, "measured_before", f"{text}: good, but measured before the alert's cause was seen")
     if verdict is Verdict.GOOD:
         return Decision(Kind.SUPPRESS, "good", f"{text}: good")
     reason = "no_data" if verdict is Verdict.NO_DATA else "not_enough_data"
     return Decision(Kind.WAIT, reason, f"{text}: {verdict}")
+
+
+def _is_older_than_the_alert(ask: Question) -> bool:
+    """An exporter's own alert may be here before Prometheus has read what it is about."""
+    return ask.alert_at is not None and ask.now - (ask.measured.age or 0.0) < ask.alert_at
 
 
 def _not_the_release(ask: Question) -> Decision | None:
@@ -132,9 +145,11 @@ def _the_world(ask: Question) -> Decision | None:
         return None
     text = f"{ask.choice.target} measured {ask.baseline or 'nothing'} when it served"
     if verdict is Verdict.BAD:
-        return Decision(Kind.PAGE, "not_the_release", f"{ask.suspect} is bad and so was the version before: {text}")
+        kind = Kind.SUPPRESS if ask.yields else Kind.PAGE
+        return Decision(kind, "not_the_release", f"{ask.suspect} is bad and so was the version before: {text}")
     reason = "baseline_no_data" if verdict is Verdict.NO_DATA else "baseline_not_enough_data"
-    return Decision(Kind.WAIT, reason, f"{ask.suspect} is bad, but {text}: {verdict}")
+    kind = Kind.SUPPRESS if ask.yields else Kind.WAIT
+    return Decision(kind, reason, f"{ask.suspect} is bad, but {text}: {verdict}")
 
 
 def _plan(ask: Question) -> Decision:

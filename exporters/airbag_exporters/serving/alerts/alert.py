@@ -53,7 +53,7 @@ def probe_failed(
         Subject("AirbagProbeFailed", serving, model, version),
         min(since for _, since in failing.values()),
         f"Version {version} of {model} on {serving} fails golden requests on {target}: {'; '.join([*shown, *more])}. "
-        "If a recent release explains it, Airbag puts the last good version back; otherwise it calls a person.",
+        "If the version before answered them right, Airbag puts it back; otherwise it changes nothing.",
     )
 
 
