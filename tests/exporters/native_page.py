@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from airbag_exporters.serving.native import EDGES, Bucket, Counter, Requests
+from airbag_exporters.serving.native import EDGES, INF, Bucket, Counter, Requests
 
 PREFIX = ":tensorflow:serving:request_"
 
@@ -29,8 +29,23 @@ def line(counter: Counter, value: int) -> bytes:
 
 
 def write(counters: Mapping[Counter, int]) -> bytes:
-    """A whole page."""
-    return b"# TYPE :tensorflow:serving:request_count counter\n" + b"".join(line(c, v) for c, v in counters.items())
+    """A whole page: with the TYPE lines, and with the sum and the count that the server writes after a histogram."""
+    requests = [line(counter, value) for counter, value in counters.items() if isinstance(counter, Requests)]
+    latency = [_with_end(counter, value) for counter, value in counters.items() if isinstance(counter, Bucket)]
+    return b"".join([_type("count", "counter"), *requests, _type("latency", "histogram"), *latency])
+
+
+def _type(name: str, kind: str) -> bytes:
+    return f"# TYPE {PREFIX}{name} {kind}\n".encode()
+
+
+def _with_end(bucket: Bucket, value: int) -> bytes:
+    written = line(bucket, value)
+    if bucket.edge != INF:
+        return written
+    end = written.replace(b',le="+Inf"', b"")
+    sum_, count = (end.replace(b"latency_bucket", name, 1) for name in (b"latency_sum", b"latency_count"))
+    return written + sum_.rpartition(b" ")[0] + b" 1.27482e+06\n" + count
 
 
 def histogram(model: str, api: str, entrypoint: str, micros: list[float]) -> dict[Counter, int]:

@@ -74,7 +74,7 @@ _Samples: TypeAlias = list[tuple[_Place, int]]
 _MAX_INT = 2**63 - 1
 _DIGITS = 19
 """Fewer digits than this are never more than _MAX_INT."""
-_MAX_KNOWN = 1 << 15
+_MAX_SERIES = 1 << 13
 _MAX_KEY = 512
 _PREFIX = b":tensorflow:serving:request_"
 _BUCKET = _PREFIX + b"latency_bucket"
@@ -103,7 +103,7 @@ _NUMBER = re.compile(rb"\+?\d{1,19}(?:\.\d{0,19})?(?:[eE]\+?\d{1,2})?")
 class Parser:
     """Reads the pages of one server, one after the other: what it learned of a line makes the next page cheap.
 
-    It keeps some ten thousand short lines, without their values. Not thread-safe.
+    It keeps the short lines of some thousand series, without their values. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class Parser:
         a bucket or whose buckets fall, the second of two lines for one series, and the torn end of a page.
         Series that differ only in labels that we do not know are added up.
         """
-        if len(self._known) > _MAX_KNOWN:
+        if len(self._series) > _MAX_SERIES:
             self._known.clear()
         rest, ours = _lines(page)
         samples, unreadable = self._known_samples(ours), list[bytes]()
