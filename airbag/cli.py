@@ -17,8 +17,10 @@ COMMANDS = {
     "check": ("airbag.cli", "Check the exporters' and the receiver's configuration, all at once."),
     "demo": ("airbag_demo.commands", "Show a bad release being rolled back, on this machine."),
     "exporter": ("airbag_exporters.commands", "Run an exporter: serving or quality."),
+    "golden": ("airbag_exporters.golden_commands", "Record golden requests from a good version, and ask them by hand."),
     "receiver": ("airbag_rollback.commands.receiver", "Run the rollback receiver."),
     "release": ("airbag_rollback.commands.release", "Put a new version live beside the last good one."),
+    "repo": ("airbag_rollback.commands.repo", "Show what lies in the model store, and take away what nobody needs."),
     "status": ("airbag_rollback.commands.status", "Show what serves and what the receiver is doing."),
     "up": ("airbag_demo.commands", "Run the whole stack on this machine until Ctrl-C."),
 }
@@ -55,9 +57,13 @@ def airbag() -> None:
 def check(exporters: Path, policy: Path) -> None:
     """Check the exporters' and the receiver's configuration, what they point to included."""
     from airbag_exporters.config import load_exporters
+    from airbag_exporters.serving.golden.file import load_all
     from airbag_rollback.config import load_settings
 
-    checks = [(str(exporters), lambda: load_exporters(exporters)), (str(policy), lambda: load_settings(policy))]
+    checks = [
+        (str(exporters), lambda: load_all(load_exporters(exporters))),
+        (str(policy), lambda: load_settings(policy)),
+    ]
     check_all("configuration", checks)
     click.echo("no problem found")
 

@@ -9,6 +9,7 @@ import click
 from airbag.http import Address
 from airbag.process import process_options
 from airbag_exporters.config import load_exporters
+from airbag_exporters.serving.golden.file import load_all
 
 
 @click.group()
@@ -22,6 +23,7 @@ def serving(config_file: Path, config_check: bool, listen_address: Address) -> N
     """What TensorFlow Serving does, per model version."""
     config = load_exporters(config_file)
     if config_check:
+        load_all(config)
         click.echo(f"{config_file}: OK")
         return
     from airbag_exporters.serving.process import run  # gRPC would cost the other exporter memory
