@@ -8,7 +8,8 @@ from typing import Any
 
 from tensorflow_serving.apis import classification_pb2
 
-from airbag_demo.model_server.examples import dtype_name, run, serialized, shape_text
+from airbag_demo.model_server.data_types import enum_name
+from airbag_demo.model_server.examples import run, serialized, shape_text
 from airbag_demo.model_server.saved_model import SavedModel
 from airbag_demo.model_server.setting import CLASSIFY_METHOD, DEFAULT_SIGNATURE, Setting
 from airbag_demo.model_server.status import invalid
@@ -74,7 +75,7 @@ def _check(kind: str, array: Any, dtype: str, count: int) -> None:
         return
     if array.ndim != 2:
         raise invalid(f"Expected Tensor shape: [batch_size num_classes] but got {shape_text(array)}")
-    if dtype_name(array) != dtype:
-        raise invalid(f"Expected {kind} Tensor of {dtype}. Got: {dtype_name(array)}")
+    if enum_name(array) != dtype:
+        raise invalid(f"Expected {kind} Tensor of {dtype}. Got: {enum_name(array)}")
     if array.shape[0] != count:
         raise invalid(f"Expected {kind} output batch size of {count}. Got: {array.shape[0]}")

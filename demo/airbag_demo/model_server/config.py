@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from airbag_demo.model_server import batching_parameters
+from airbag_demo.model_server.batching_parameters import BatchingParameters
 from airbag_demo.model_server.flags import Flags
-from airbag_demo.model_server.status import Code, StatusError, invalid
+from airbag_demo.model_server.protos import message
+from airbag_demo.model_server.status import invalid
 from airbag_demo.model_server.storage import Every, Latest, Policy, Source, Specific
+from airbag_demo.model_server.text_protos import parse, read
 
 Config = Any  # a ModelServerConfig; the official messages have no types
 PLATFORM = "tensorflow"
@@ -23,15 +25,17 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9.]*://.*", re.DOTALL)
 
 def parse_models(text: str) -> Config:
     """The text form of a ModelServerConfig. StatusError INVALID_ARGUMENT if it is not."""
-    return _parse(text, model_server_config_pb2.ModelServerConfig())
+    return parse(text, model_server_config_pb2.ModelServerConfig())
 
 
 def first(flags: Flags) -> Config:
     """The configuration to start with. StatusError if the flags name none, or one that cannot be used."""
+    if not flags.port and not flags.grpc_socket_path:
+        raise invalid("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
+    if not flags.model_base_path and not flags.model_config_file:
+        raise invalid("Both server_options.model_base_path and server_options.model_config_file are empty!")
     if flags.model_config_file:
         return read(flags.model_config_file, parse_models)
-    if not flags.model_base_path:
-        raise invalid("Both server_options.model_base_path and server_options.model_config_file are empty!")
     return single_model(flags.model_name, flags.model_base_path)
 
 
@@ -42,21 +46,23 @@ def single_model(name: str, base_path: str) -> Config:
     return config
 
 
-def read(path: str, parse: Callable[[str], Any]) -> Any:
-    """Parse a file. StatusError NOT_FOUND if it cannot be read, INVALID_ARGUMENT if it cannot be understood."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StatusError(Code.NOT_FOUND, f"{path}: {error}") from error
-    try:
-        return parse(text)
-    except StatusError as error:
-        raise invalid(f"Invalid protobuf file: '{path}': {error}") from error
+def batching(flags: Flags) -> BatchingParameters | None:
+    """How to batch; None if not at all. StatusError if the flags contradict each other, or the file is wrong."""
+    if not flags.enable_batching and flags.batching_parameters_file:
+        raise invalid(
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+        )
+    if not flags.enable_batching:
+        return None
+    file = flags.batching_parameters_file
+    parameters = read(file, batching_parameters.parse) if file else BatchingParameters()
+    batching_parameters.check_server(parameters)
+    return parameters
 
 
 def parse_monitoring(text: str) -> str | None:
     """The path of the metrics page that a MonitoringConfig asks for; None if it asks for none."""
-    wanted = _parse(text, _monitoring_config()()).prometheus_config
+    wanted = parse(text, message("MonitoringConfig")()).prometheus_config
     return (wanted.path or METRICS_PATH) if wanted.enable else None
 
 
@@ -73,14 +79,17 @@ def check(models: Iterable[Any]) -> None:
             )
 
 
-def check_platforms_kept(old: Mapping[str, Any], new: Iterable[Any]) -> None:
-    """A model that exists already names a platform, the same as before."""
+def check_platforms_kept(old: Iterable[Any], new: Iterable[Any]) -> None:
+    """A model that exists already names a platform, the same as before.
+
+    So a model that was once taken without one refuses everything that follows.
+    """
+    before = {model.name: _platform(model) for model in old}
     for model in new:
-        before = old.get(model.name)
-        if before is not None and (asked := _platform(model)) != (had := _platform(before)):
+        if model.name in before and (asked := _platform(model)) != before[model.name]:
             raise invalid(
-                f"Illegal to change a model's platform. For model {model.name} platform was {had} "
-                f"and is requested to be {asked}"
+                f"Illegal to change a model's platform. For model {model.name} platform was {before[model.name]} "
+                f"and new platform requested is {asked}"
             )
 
 
@@ -108,36 +117,17 @@ def _policy(policy: Any) -> Policy:
 
 def _platform(model: Any) -> str:
     if model.model_type and model.model_platform:
-        raise invalid("Illegal setting both model_type(deprecated) and model_platform.")
+        raise invalid(
+            "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform, "
+            f"model name is {model.name}"
+        )
+    if model.model_type == model_server_config_pb2.TENSORFLOW:
+        return PLATFORM
     if model.model_type:
-        return PLATFORM if model.model_type == model_server_config_pb2.TENSORFLOW else "other"
+        raise invalid(f"ModelServerConfig::model_type choice {model.model_type} not supported.")
     if not model.model_platform:
-        raise invalid("Illegal setting neither model_type(deprecated) nor model_platform.")
+        raise invalid(
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform, "
+            f"model name is {model.name}"
+        )
     return str(model.model_platform)
-
-
-def _parse(text: str, message: Any) -> Any:
-    try:
-        return text_format.Parse(text, message)
-    except text_format.ParseError as error:
-        raise invalid(str(error)) from error
-
-
-def _monitoring_config() -> Any:
-    """The message MonitoringConfig, which the Python package does not ship."""
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="monitoring.proto", package="local", syntax="proto3")
-    page = file.message_type.add(name="PrometheusConfig")
-    page.field.add(name="enable", number=1, type=field.TYPE_BOOL, label=field.LABEL_OPTIONAL)
-    page.field.add(name="path", number=2, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
-    whole = file.message_type.add(name="MonitoringConfig")
-    whole.field.add(
-        name="prometheus_config",
-        number=1,
-        type=field.TYPE_MESSAGE,
-        type_name=".local.PrometheusConfig",
-        label=field.LABEL_OPTIONAL,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("local.MonitoringConfig"))

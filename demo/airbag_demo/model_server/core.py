@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airbag_demo.model_server import config as configs
+from airbag_demo.model_server import text_protos
 from airbag_demo.model_server.manager import Servable, VersionManager
 from airbag_demo.model_server.routing import Route
 from airbag_demo.model_server.states import Event, EventBus, State, StateMonitor
@@ -126,8 +127,8 @@ class ServerCore:
             )
         models = list(config.model_config_list.config)
         configs.check(models)
-        before = {} if self._config is None else {one.name: one for one in self._config.model_config_list.config}
-        configs.check_platforms_kept(before, models)
+        if self._config is not None:
+            configs.check_platforms_kept(self._config.model_config_list.config, models)
         return models
 
     def _checked_labels(self, models: list[Any]) -> Labels:
@@ -178,12 +179,22 @@ def poll_config(
     while True:
         started = time.monotonic()
         try:
-            reload(configs.read(path, configs.parse_models))
-        except StatusError as error:
-            log.error("PollFilesystemAndReloadConfig failed to reload %s: %s", path, error.status)  # noqa: TRY400
+            _poll_once(path, reload)
         except Exception:
             log.exception("the config poll failed")
         sleep(max(0.0, started + seconds - time.monotonic()))
+
+
+def _poll_once(path: str, reload: Callable[[configs.Config], None]) -> None:
+    try:
+        config = text_protos.read(path, configs.parse_models)
+    except StatusError as error:
+        log.error("Failed to read ModelServerConfig file: %s", error.status.message)  # noqa: TRY400
+        return
+    try:
+        reload(config)
+    except StatusError as error:
+        log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error.status.message)  # noqa: TRY400
 
 
 def _wait_available(monitor: StateMonitor, names: Collection[str]) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from tensorflow.core.framework import types_pb2
-from tensorflow.python.framework import dtypes
 
 from airbag_demo.model_server.saved_model import SavedModel
 from airbag_demo.model_server.status import invalid
@@ -30,12 +28,6 @@ def serialized(sent: Any) -> Any:
     if not len(vector):
         raise invalid("Input is empty.")
     return vector
-
-
-def dtype_name(array: Any) -> str:
-    """As in `DT_FLOAT`."""
-    name: str = types_pb2.DataType.Name(dtypes.as_dtype(array.dtype).as_datatype_enum)
-    return name
 
 
 def shape_text(array: Any) -> str:

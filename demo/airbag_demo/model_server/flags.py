@@ -20,11 +20,18 @@ class Flags:
     """Every flag with the real server's default; times in the unit that the flag's name says."""
 
     port: int = _flag(8500, "TCP port to listen on for gRPC. Disabled if port set to zero.")
+    grpc_socket_path: str = _flag("", "If non-empty, listen to a UNIX socket for gRPC API on the given path.")
     rest_api_port: int = _flag(0, "Port to listen on for HTTP/REST API. If set to zero it will not be exported.")
     rest_api_num_threads: int = _flag(4 * CPUS, "Threads for HTTP/REST API processing; one of them only accepts.")
     rest_api_timeout_in_ms: int = _flag(30000, "Timeout for HTTP/REST API calls.")
     rest_api_enable_cors_support: bool = _flag(False, "Enable CORS headers in response")
     grpc_max_threads: int = _flag(4 * CPUS, "Max grpc server threads to handle grpc messages.")
+    grpc_channel_arguments: str = _flag(
+        "",
+        "A comma separated list of arguments for the grpc server. (e.g. grpc.max_connection_age_ms=2000)",
+    )
+    ssl_config_file: str = _flag("", "If non-empty, read an ascii SSLConfig protobuf and set up a secure gRPC channel.")
+    enable_grpc_healthcheck_service: bool = _flag(False, "Enable the standard gRPC healthcheck service.")
     model_name: str = _flag("default", "name of model (ignored if --model_config_file flag is set)")
     model_base_path: str = _flag("", "path to export (ignored if --model_config_file flag is set, otherwise required)")
     model_config_file: str = _flag("", "If non-empty, read an ascii ModelServerConfig protobuf from this file.")
@@ -38,16 +45,27 @@ class Flags:
     allow_version_labels_for_unavailable_models: bool = _flag(
         False, "If true, allows assigning unused version labels to models that are not available yet."
     )
+    saved_model_tags: str = _flag("serve", "Comma-separated set of tags of the meta graph def to load.")
     enable_model_warmup: bool = _flag(True, "Enables model warmup with the records in assets.extra/.")
     num_request_iterations_for_warmup: int = _flag(
         0, "Number of times a request is iterated during warmup replay. This value is used only if > 0."
     )
-    tensorflow_inter_op_parallelism: int = _flag(0, "Threads that run ops side by side; 0: the number of CPUs.")
-    tensorflow_intra_op_parallelism: int = _flag(0, "Threads that run one op; 0: the number of CPUs.")
+    enable_batching: bool = _flag(False, "enable batching")
+    batching_parameters_file: str = _flag("", "If non-empty, read an ascii BatchingParameters protobuf from this file.")
+    enable_per_model_batching_parameters: bool = _flag(
+        False, "Read the batching parameters of each model from batching_params.pbtxt in its SavedModel directory."
+    )
     enable_signature_method_name_check: bool = _flag(False, "Enable method_name check for SignatureDef.")
     enable_serialization_as_tensor_content: bool = _flag(
         False, "Enable serialization of predict response as tensor content."
     )
+    tensorflow_session_parallelism: int = _flag(0, "Threads that run a session; 0: the number of CPUs.")
+    tensorflow_inter_op_parallelism: int = _flag(0, "Threads that run ops side by side; 0: the number of CPUs.")
+    tensorflow_intra_op_parallelism: int = _flag(0, "Threads that run one op; 0: the number of CPUs.")
+    per_process_gpu_memory_fraction: float = _flag(0.0, "Fraction of the GPU memory to take; 0: TensorFlow chooses.")
+    flush_filesystem_caches: bool = _flag(True, "Known, without effect here.")
+    enable_profiler: bool = _flag(True, "Known, without effect here: there is no profiler service.")
+    remove_unused_fields_from_bundle_metagraph: bool = _flag(True, "Known, without effect here.")
     bind_address: str = _flag(
         "127.0.0.1",
         "Address to listen on, gRPC and REST. Ours alone: the real server listens on all interfaces.",
@@ -86,7 +104,7 @@ def parse(argv: Sequence[str]) -> CommandLine:
 
 def usage(program: str) -> str:
     """The page that the real server prints after an unknown argument."""
-    kinds = {int: "int32", str: "string", bool: "bool"}
+    kinds = {int: "int32", str: "string", bool: "bool", float: "float"}
     lines = [f"usage: {program}", "Flags:"]
     for one in fields(Flags):
         shown = str(one.default).lower() if isinstance(one.default, bool) else repr(one.default).replace("'", '"')
@@ -102,4 +120,11 @@ def _truth(text: str) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
 
 
-_READERS: dict[type, Callable[[str], object]] = {int: _whole, bool: _truth, str: str}
+def _real(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+_READERS: dict[type, Callable[[str], object]] = {int: _whole, bool: _truth, str: str, float: _real}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
+from airbag_demo.model_server.data_types import short_name
 from airbag_demo.model_server.json_text import bad_value, shown, type_name
 from airbag_demo.model_server.json_writer import decimal, string
 from airbag_demo.model_server.status import Code, StatusError, invalid
@@ -49,7 +50,7 @@ def read(value: Any, dtype: int) -> Any:
     if isinstance(value, dict):
         raise _wrong_type(value, dtype)
     if dtype not in _FIELDS:
-        raise StatusError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {_dtype_name(dtype)}")
+        raise StatusError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {short_name(dtype)}")
     if not _fits(value, dtype):
         raise _wrong_type(value, dtype)
     if isinstance(value, str):
@@ -85,7 +86,7 @@ def decode_base64(value: Any) -> bytes:
 def tokens(name: str, tensor: Any) -> Sequence[str | bytes]:
     """JSON tokens; bytes where base64 is to be written: strings of an output whose name ends in `_bytes`."""
     if tensor.dtype not in _FIELDS:
-        raise invalid(f"Failed to write JSON value for tensor type: {_dtype_name(tensor.dtype)}")
+        raise invalid(f"Failed to write JSON value for tensor type: {short_name(tensor.dtype)}")
     values = getattr(tensor, _FIELDS[tensor.dtype])
     if tensor.dtype in _FLOATS:
         return [decimal(value, _FLOATS[tensor.dtype][0]) for value in values]
@@ -110,9 +111,4 @@ def _fits(value: Any, dtype: int) -> bool:
 
 
 def _wrong_type(value: Any, dtype: int) -> StatusError:
-    return bad_value(value, f"Type: {type_name(value)} is not of expected type: {_dtype_name(dtype)}")
-
-
-def _dtype_name(dtype: int) -> str:
-    name: str = types_pb2.DataType.Name(dtype)
-    return name.removeprefix("DT_").lower()
+    return bad_value(value, f"Type: {type_name(value)} is not of expected type: {short_name(dtype)}")

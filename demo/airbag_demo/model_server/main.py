@@ -28,8 +28,8 @@ def run(argv: Sequence[str]) -> int:
     if line.wants_help or line.error:
         print(line.error, flags.usage("airbag demo model-server"), sep="\n", file=sys.stderr)
         return FAILED if line.error else 0
-    for complaint in line.complaints:
-        print(complaint, flags.usage("airbag demo model-server"), sep="\n", file=sys.stderr)
+    if line.complaints:
+        print(*line.complaints, flags.usage("airbag demo model-server"), sep="\n", file=sys.stderr)
     print(BANNER, file=sys.stderr, flush=True)
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, signal.SIG_DFL)
@@ -39,10 +39,10 @@ def run(argv: Sequence[str]) -> int:
 
 def _serve(chosen: flags.Flags) -> int:
     try:
-        config = configs.first(chosen)
+        config, batching = configs.first(chosen), configs.batching(chosen)
         from airbag_demo.model_server.serve import serve  # imports tensorflow, which takes seconds
 
-        serve(chosen, config)
+        serve(chosen, config, batching)
     except StatusError as error:
         print(f"Failed to start server. Error: {error.status}", file=sys.stderr, flush=True)
     except AirbagError as error:

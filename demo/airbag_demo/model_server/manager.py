@@ -152,7 +152,7 @@ class VersionManager:
         tries = 0
         while True:
             if tries:
-                time.sleep(self._options.retry_seconds)
+                time.sleep(max(0.0, self._options.retry_seconds))
                 log.info("Retrying of %s retry: %d", what, tries)
             tries += 1
             try:

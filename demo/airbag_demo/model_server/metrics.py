@@ -15,6 +15,7 @@ from importlib import resources
 
 CONTENT_TYPE = "text/plain"
 SERVING = ":tensorflow:serving:"
+BATCHING = SERVING + "batching_session:"
 
 
 def edges(count: int, first: float = 10.0, factor: float = 1.8) -> tuple[float, ...]:
@@ -90,6 +91,11 @@ class ServerMetrics:
         self.runtime_latency = Histogram(["model_name", "API", "runtime"], edges(33))
         self.example_counts = Histogram(["model"], edges(15, 1.0, 2.0))
         self.example_total = Counter(["model"])
+        self.queuing_latency = Histogram(["thread_pool_name"], edges(52, 100.0, 1.2))
+        self.wrapped_runs = Counter()
+        self.padding_size = Histogram(["execution_batch_size"], edges(14, 1.0, 2.0))
+        self.input_batch_size = Histogram([], edges(14, 1.0, 2.0))
+        self.processed_batch_size = Histogram([], edges(14, 1.0, 2.0))
         self.warmup_latency = Histogram(["model_path", "status"], edges(33))
         self.warmup_records = Counter(["model_path", "status"])
         self.load_attempts = Counter(["model_path", "status"])
@@ -101,6 +107,11 @@ class ServerMetrics:
         self.graph_run_time = Counter()
         self.graph_run_times = Histogram([], edges(20, 1000.0, 2.0))
         self._own: dict[str, Counter | Histogram] = {
+            BATCHING + "queuing_latency": self.queuing_latency,
+            BATCHING + "wrapped_run_count": self.wrapped_runs,
+            BATCHING + "padding_size": self.padding_size,
+            BATCHING + "input_batch_size": self.input_batch_size,
+            BATCHING + "processed_batch_size": self.processed_batch_size,
             SERVING + "request_count": self.request_count,
             SERVING + "request_latency": self.request_latency,
             SERVING + "runtime_latency": self.runtime_latency,
@@ -130,17 +141,23 @@ class ServerMetrics:
     def page(self) -> bytes:
         """The page. Bytes that clients put into names come out as they went in, valid UTF-8 or not."""
         lines: list[str] = []
-        for name, kind in _registered():
-            lines.append(f"# TYPE {name} {kind}")
-            if name in self._own:
-                lines += self._own[name].lines(name)
+        registered = dict(_registered())
+        for name in sorted({*registered, *self._own}, key=_raw):
+            samples = list(self._own[name].lines(name)) if name in self._own else []
+            if name in registered or samples:
+                lines += [f"# TYPE {name} {registered.get(name) or self._own[name].kind}", *samples]
         return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 
 def _registered() -> list[tuple[str, str]]:
-    """Every name the real server registers with its kind, in the order of its page, with or without samples."""
+    """Every name that the real server registers from the start, with its kind; others appear with their first event."""
     text = resources.files(__package__).joinpath("registered_metrics.txt").read_text(encoding="utf-8")
     return [(name, kind) for name, _, kind in (line.partition(" ") for line in text.splitlines())]
+
+
+def _raw(name: str) -> str:
+    """A name as TensorFlow has it: with slashes, by which the page is ordered."""
+    return name.replace(":", "/")
 
 
 def _exposed(raw_name: str) -> str:

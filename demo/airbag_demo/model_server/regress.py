@@ -7,7 +7,8 @@ from typing import Any
 
 from tensorflow_serving.apis import regression_pb2
 
-from airbag_demo.model_server.examples import dtype_name, run, serialized, shape_text
+from airbag_demo.model_server.data_types import enum_name
+from airbag_demo.model_server.examples import run, serialized, shape_text
 from airbag_demo.model_server.saved_model import SavedModel
 from airbag_demo.model_server.setting import DEFAULT_SIGNATURE, REGRESS_METHOD, Setting
 from airbag_demo.model_server.status import invalid
@@ -52,7 +53,7 @@ def regressions(count: int, array: Any, result: Any) -> None:
         )
     if array.shape[0] != count:
         raise invalid(f"Input batch size did not match output batch size: {count} vs. {array.shape[0]}")
-    if dtype_name(array) != "DT_FLOAT":
-        raise invalid(f"Expected output Tensor of DT_FLOAT.  Got: {dtype_name(array)}")
+    if enum_name(array) != "DT_FLOAT":
+        raise invalid(f"Expected output Tensor of DT_FLOAT.  Got: {enum_name(array)}")
     for value in array.ravel().tolist():
         result.regressions.add(value=value)

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.client import pywrap_tf_session
 
+from airbag_demo.model_server.batching import Batcher, Batching
 from airbag_demo.model_server.metrics import ServerMetrics
 from airbag_demo.model_server.status import Code, StatusError, invalid
 
@@ -34,11 +35,25 @@ class SavedModel:
         self._session = session
         self._metrics = metrics
         self._output = functools.cache(self._find)
+        self._batcher: Batcher | None = None
 
     def run(self, feeds: Mapping[str, Any], fetches: Sequence[str], timeout_ms: int = 0) -> list[Any]:
-        """Feed arrays by tensor name and return the fetched ones. StatusError with TensorFlow's own code and message.
+        """Feed arrays by tensor name and return the fetched ones, in a batch with others if the model has batching.
 
-        0 means no time limit. `Session.run` is passed by: it would judge shapes in Python, which is the graph's part.
+        StatusError with TensorFlow's own code and message. 0 means no time limit.
+        """
+        if self._batcher is not None:
+            return self._batcher.run(feeds, fetches, timeout_ms)
+        return self._run(feeds, fetches, timeout_ms)
+
+    def batch(self, batching: Batching) -> None:
+        """From now on runs go through the model's batcher, if it wants one. StatusError if its parameters are wrong."""
+        self._batcher = batching.batcher(self._run, self.path)
+
+    def _run(self, feeds: Mapping[str, Any], fetches: Sequence[str], timeout_ms: int) -> list[Any]:
+        """One run of the graph.
+
+        `Session.run` is passed by: it would judge shapes in Python, which is the graph's part.
         """
         fed = {self._output(name): array for name, array in feeds.items()}
         wanted = [self._output(name) for name in fetches]
@@ -57,6 +72,8 @@ class SavedModel:
         return results
 
     def close(self) -> None:
+        if self._batcher is not None:
+            self._batcher.close()
         self._session.close()
 
     def _find(self, name: str) -> Any:
@@ -82,6 +99,9 @@ class SavedModelLoader:
     inter_op_threads: int
     intra_op_threads: int
     warm_up: Callable[[SavedModel], None]
+    batching: Batching | None = None
+    tags: frozenset[str] = frozenset({SERVE})
+    gpu_memory_fraction: float = 0.0
 
     def reserve(self, path: str) -> None:
         """The real server sums up the sizes of all files first; what is no directory fails there."""
@@ -101,6 +121,8 @@ class SavedModelLoader:
             raise
         self._count(path, started, "success")
         try:
+            if self.batching is not None:
+                model.batch(self.batching)
             self.warm_up(model)
             self.reserve(path)
         except StatusError:
@@ -119,7 +141,7 @@ class SavedModelLoader:
     def _load(self, path: str) -> SavedModel:
         log.info("Reading SavedModel from: %s", path)
         started = time.perf_counter()
-        meta_graph = _read(path)
+        meta_graph = _read(path, self.tags)
         graph = tf.Graph()
         try:
             with graph.as_default():
@@ -140,7 +162,9 @@ class SavedModelLoader:
 
     def _session_config(self) -> Any:
         return tf.compat.v1.ConfigProto(
-            inter_op_parallelism_threads=self.inter_op_threads, intra_op_parallelism_threads=self.intra_op_threads
+            inter_op_parallelism_threads=self.inter_op_threads,
+            intra_op_parallelism_threads=self.intra_op_threads,
+            gpu_options=tf.compat.v1.GPUOptions(per_process_gpu_memory_fraction=self.gpu_memory_fraction),
         )
 
     def _count(self, path: str, started: float, result: str) -> None:
@@ -153,7 +177,7 @@ def as_status(error: Any) -> StatusError:
     return StatusError(Code(error.error_code), error.message)
 
 
-def _read(path: str) -> Any:
+def _read(path: str, tags: frozenset[str]) -> Any:
     file = Path(path, "saved_model.pb")
     whole = saved_model_pb2.SavedModel()
     try:
@@ -163,12 +187,12 @@ def _read(path: str) -> Any:
     except OSError as error:
         raise StatusError(Code.NOT_FOUND, f"{file}; {error.strerror}") from error
     for meta_graph in whole.meta_graphs:
-        if set(meta_graph.meta_info_def.tags) == {SERVE}:
+        if set(meta_graph.meta_info_def.tags) == tags:
             return meta_graph
     raise StatusError(
         Code.NOT_FOUND,
-        f"Could not find meta graph def matching supplied tags: {{ {SERVE} }}. To inspect available tag-sets in the "
-        "SavedModel, please use the SavedModel CLI: `saved_model_cli`",
+        f"Could not find meta graph def matching supplied tags: {{ {' '.join(sorted(tags))} }}. "
+        "To inspect available tag-sets in the SavedModel, please use the SavedModel CLI: `saved_model_cli`",
     )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 
+from airbag.errors import StartError
 from airbag_demo.model_server import config as configs
-from airbag_demo.model_server import grpc_server, http_server
+from airbag_demo.model_server import grpc_server, http_server, text_protos
+from airbag_demo.model_server.batching import Batching
+from airbag_demo.model_server.batching_parameters import BatchingParameters
 from airbag_demo.model_server.core import ServerCore, poll_config
 from airbag_demo.model_server.flags import CPUS, Flags
 from airbag_demo.model_server.grpc_api import GrpcApi
@@ -23,32 +26,23 @@ from airbag_demo.model_server.warmup import warm_up
 log = logging.getLogger("airbag.model_server")
 
 
-def serve(flags: Flags, config: configs.Config) -> None:
+def serve(flags: Flags, config: configs.Config, batching: BatchingParameters | None) -> None:
     """Load, open the ports, and serve until the process is ended. StatusError or StartError if it cannot start."""
     setting = Setting(
         ServerMetrics(), flags.enable_signature_method_name_check, flags.enable_serialization_as_tensor_content
     )
-    core = _core(flags, setting)
+    core = _core(flags, setting, batching)
     core.start(config, 4 * CPUS, flags.num_load_threads)
     if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
         polling = (flags.model_config_file, flags.model_config_file_poll_wait_seconds, core.reload)
         threading.Thread(target=poll_config, args=polling, name="config", daemon=True).start()
-    if flags.port:
-        grpc = grpc_server.serve(GrpcApi(core, setting), flags.bind_address, flags.port, flags.grpc_max_threads)
-        log.info("Running gRPC ModelServer at %s:%d ...", flags.bind_address, flags.port)
+    grpc = grpc_server.serve(GrpcApi(core, setting), flags)
     _open_rest(flags, core, setting)
     threading.Event().wait()
     del grpc
 
 
-def _core(flags: Flags, setting: Setting) -> ServerCore:
-    def replay(model: SavedModel) -> None:
-        if flags.enable_model_warmup:
-            warm_up(model, setting, max(1, flags.num_request_iterations_for_warmup))
-
-    loader = SavedModelLoader(
-        setting.metrics, flags.tensorflow_inter_op_parallelism, flags.tensorflow_intra_op_parallelism, replay
-    )
+def _core(flags: Flags, setting: Setting, batching: BatchingParameters | None) -> ServerCore:
     bus = EventBus()
     options = Options(
         flags.num_load_threads,
@@ -56,24 +50,43 @@ def _core(flags: Flags, setting: Setting) -> ServerCore:
         flags.max_num_load_retries,
         flags.load_retry_interval_micros / 1e6,
     )
-    manager = VersionManager(loader, bus, options)
+    manager = VersionManager(_loader(flags, setting, batching), bus, options)
     storage = StoragePoller(manager.ask, flags.file_system_poll_wait_seconds)
     core = ServerCore(manager, bus, storage, flags.allow_version_labels_for_unavailable_models)
     manager.start()
     return core
 
 
+def _loader(flags: Flags, setting: Setting, batching: BatchingParameters | None) -> SavedModelLoader:
+    def replay(model: SavedModel) -> None:
+        if flags.enable_model_warmup:
+            warm_up(model, setting, max(1, flags.num_request_iterations_for_warmup))
+
+    metrics = setting.metrics
+    return SavedModelLoader(
+        metrics,
+        flags.tensorflow_inter_op_parallelism or flags.tensorflow_session_parallelism,
+        flags.tensorflow_intra_op_parallelism or flags.tensorflow_session_parallelism,
+        replay,
+        Batching(batching, flags.enable_per_model_batching_parameters, metrics) if batching else None,
+        frozenset(flags.saved_model_tags.split(",")),
+        flags.per_process_gpu_memory_fraction,
+    )
+
+
 def _metrics_path(file: str) -> str | None:
-    path: str | None = configs.read(file, configs.parse_monitoring) if file else None
-    return path
+    return text_protos.read(file, configs.parse_monitoring) if file else None
 
 
 def _open_rest(flags: Flags, core: ServerCore, setting: Setting) -> None:
-    """A monitoring file that cannot be used keeps the REST port closed; gRPC goes on, as in the real server."""
+    """What keeps the REST port closed is only logged; gRPC goes on, as in the real server."""
     if not flags.rest_api_port:
         return
     if flags.rest_api_port == flags.port:
-        log.error("--rest_api_port cannot be same as --port. Skipped exporting HTTP/REST API.")
+        log.error(
+            "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. "
+            "Skipped exporting HTTP/REST API."
+        )
         return
     try:
         page = _metrics_path(flags.monitoring_config_file)
@@ -81,5 +94,9 @@ def _open_rest(flags: Flags, core: ServerCore, setting: Setting) -> None:
         log.error("Failed to start server. Error: %s", error.status)  # noqa: TRY400 - the real server's one line
         return
     api = RestApi(core, setting, flags.rest_api_timeout_in_ms, page, flags.rest_api_enable_cors_support)
-    http_server.serve(api, flags.bind_address, flags.rest_api_port, flags.rest_api_num_threads)
+    try:
+        http_server.serve(api, flags.bind_address, flags.rest_api_port, flags.rest_api_num_threads)
+    except StartError as error:
+        log.error("Failed to start HTTP Server at localhost:%d: %s", flags.rest_api_port, error)  # noqa: TRY400
+        return
     log.info("Exporting HTTP/REST API at:%s:%d ...", flags.bind_address, flags.rest_api_port)

@@ -133,7 +133,7 @@ def test_a_policy_that_names_only_missing_versions_unloads_the_model_and_says_ok
         (["m", "m"], "INVALID_ARGUMENT: Illegal to list model m multiple times in config list"),
         (['m base_path: "relative"'], "INVALID_ARGUMENT: Expected model m to have an absolute path or URI"),
         (['m model_platform: "caffe"'], "INVALID_ARGUMENT: Illegal to change a model's platform."),
-        (['m model_platform: ""'], "INVALID_ARGUMENT: Illegal setting neither model_type(deprecated) nor"),
+        (['m model_platform: ""'], "INVALID_ARGUMENT: Illegal setting neither ModelServerConfig::model_type"),
         ([f"m {labels({'stable': 7})}"], UNAVAILABLE.format(version=7, name="m")),
         (["m", 'n model_platform: "caffe"'], "INVALID_ARGUMENT: Model n requests unsupported platform caffe"),
     ],
@@ -271,10 +271,12 @@ def test_the_config_file_is_applied_at_once_and_again_and_a_bad_one_changes_noth
     polling(file, bench)
     bench.wait("m", "2 END, 1 AVAILABLE")
     _replace(file, "this is no config")
-    until(lambda: "PollFilesystemAndReloadConfig failed" in caplog.text, what="the complaint")
+    until(lambda: f"Invalid protobuf file: '{file}'" in caplog.text, what="the complaint")
     assert bench.states("m") == "2 END, 1 AVAILABLE"
     _replace(file, "")
-    until(lambda: "Cannot transition to requested config" in caplog.text, what="the complaint about the empty file")
+    until(lambda: f"{file}; Invalid argument" in caplog.text, what="the complaint about the empty file")
+    _replace(file, "# nothing")
+    until(lambda: "Cannot transition to requested config" in caplog.text, what="the complaint about an empty config")
     _replace(file, str(bench.config(f"m {specific(2)}")))
     bench.wait("m", "2 AVAILABLE, 1 END")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -188,8 +189,8 @@ def test_predict_is_counted_and_timed_only_when_it_succeeds(client: Client) -> N
 def test_status_metadata_and_reload_over_grpc_are_not_counted(client: Client) -> None:
     def total() -> int:
         page = client.http("GET", "/monitoring/prometheus/metrics").text
-        rows = [row for row in page.split("\n") if row.startswith(":tensorflow:serving:request_count{")]
-        return sum(int(row.rsplit(" ", 1)[1]) for row in rows)
+        found = re.findall(r"^:tensorflow:serving:request_count\{.*?\} (\d+)$", page, re.MULTILINE | re.DOTALL)
+        return sum(map(int, found))
 
     before = total()
     client.states("m")
