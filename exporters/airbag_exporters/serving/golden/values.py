@@ -34,10 +34,7 @@ class Values:
 
     def nested(self) -> object:
         """As JSON writes it; bytes that are no UTF-8 become base64."""
-        rows: list[object] = [_json(element) for element in self.flat]
-        for size in reversed(self.shape[1:]):
-            rows = [rows[start : start + size] for start in range(0, len(rows), size)] if size else []
-        return rows if self.shape else rows[0]
+        return _nested(iter(self.flat), self.shape)
 
     def place(self, index: int) -> str:
         """Where the element with that number stands, as it would be indexed: `[0, 7]`; "" for a scalar."""
@@ -91,6 +88,10 @@ def _decoded(text: str, where: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise ValueError(f"{where or 'the text'} is not base64: {error}") from error
+
+
+def _nested(flat: Iterator[Element], shape: tuple[int, ...]) -> object:
+    return [_nested(flat, shape[1:]) for _ in range(shape[0])] if shape else _json(next(flat))
 
 
 def _json(element: Element) -> object:
