@@ -118,12 +118,12 @@ def test_the_torn_end_of_a_page_is_not_taken_for_a_number() -> None:
     assert not parse(torn).complete
 
 
-@pytest.mark.parametrize("value", [None, 10**9])
-def test_a_histogram_that_lacks_a_bucket_or_falls_is_left_out_whole(value: int | None) -> None:
+@pytest.mark.parametrize(("edge", "value"), [("10", None), ("121440", None), (INF, None), ("121440", 10**9)])
+def test_a_histogram_that_lacks_a_bucket_or_falls_is_left_out_whole(edge: str, value: int | None) -> None:
     bad: dict[Counter, int] = histogram("m", "Predict", "GRPC", [100.0])
-    del bad[Bucket("m", "Predict", "GRPC", "121440")]
+    del bad[Bucket("m", "Predict", "GRPC", edge)]
     if value is not None:
-        bad[Bucket("m", "Predict", "GRPC", "121440")] = value
+        bad[Bucket("m", "Predict", "GRPC", edge)] = value
     page = parse(write({**bad, **GOOD}))
     assert page.counters == GOOD
     assert [(defect.kind, defect.count) for defect in page.defects] == [(Kind.BROKEN, 1)]

@@ -179,7 +179,7 @@ class Parser:
         series = self._series.get(identity)
         if series is None:
             self._series[identity] = series = _series(*map(_text, names))
-        if len(key) <= _MAX_KEY and b"\n" not in key:  # the quick way reads line by line
+        if len(key) <= _MAX_KEY:
             self._known[key] = series, place
         return series, place
 
