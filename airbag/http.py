@@ -1,27 +1,27 @@
-"""The HTTP surface that every process shares: /, /metrics, /-/healthy, /-/ready, POST /-/reload."""
+"""Serves an application: where, how safely, and until when."""
 
 from __future__ import annotations
 
-import html
 import logging
-import platform
 import re
 import signal
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import uvicorn
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
-from airbag import __version__
-from airbag.errors import AirbagError, StartError
-from airbag.metrics_page import Page, metrics_response
+from airbag.errors import StartError
+from airbag.http_limits import CONNECTIONS, IDLE_SECONDS, BoundedProtocol
+from airbag.surface import Surface
+from airbag.web_file import WebFile
+from airbag.web_guard import Guard
+from airbag.web_tls import FollowingContext
+
+__all__ = ["Address", "Surface", "Web", "bind", "serve"]
 
 log = logging.getLogger("airbag.http")
 
@@ -44,79 +44,12 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass
-class Surface:
-    """What a process says about itself.
+@dataclass(frozen=True)
+class Web:
+    """Where a process listens, and the file that says who may come in and how; None lets everybody in."""
 
-    `not_ready` gives the reason why it cannot serve yet, or None; `reload` re-reads the configuration and raises
-    AirbagError when the new one is refused, in which case the old one stays in force. `pages` give exposition text to
-    append to the registry's; with any, /metrics speaks the classic text format only.
-    """
-
-    name: str
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    not_ready: Callable[[], str | None] = lambda: None
-    reload: Callable[[], None] = lambda: None
-    links: Sequence[tuple[str, str]] = ()
-    pages: list[Page] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        ProcessCollector(registry=self.registry)
-        info = Gauge("airbag_build_info", "Version of this Airbag process.", ["version", "pythonversion"],
-                     registry=self.registry)  # fmt: skip
-        info.labels(__version__, platform.python_version()).set(1)
-        self._reloaded = Gauge(
-            "airbag_config_last_reload_successful", "Whether the last configuration read was accepted.",
-            registry=self.registry,
-        )  # fmt: skip
-        self._reloaded.set(1)
-
-    def try_reload(self) -> str | None:
-        """Reload; the text of the refusal, or None when the new configuration is in force."""
-        try:
-            self.reload()
-        except AirbagError as error:
-            self._reloaded.set(0)
-            log.warning("configuration refused, the old one stays in force", extra={"reason": str(error)})
-            return str(error)
-        self._reloaded.set(1)
-        log.info("configuration reloaded")
-        return None
-
-    def routes(self) -> list[BaseRoute]:
-        """The common routes, for any Starlette application."""
-        return [
-            Route("/", self._landing, methods=["GET"]),
-            Route("/metrics", self._metrics, methods=["GET"]),
-            Route("/-/healthy", self._healthy, methods=["GET"]),
-            Route("/-/ready", self._ready, methods=["GET"]),
-            Route("/-/reload", self._reload, methods=["POST"]),
-        ]
-
-    def _landing(self, _request: Request) -> Response:
-        links = [("/metrics", "metrics"), ("/-/healthy", "healthy"), ("/-/ready", "ready"), *self.links]
-        items = "".join(f'<li><a href="{html.escape(to)}">{html.escape(text)}</a></li>' for to, text in links)
-        name = html.escape(self.name)
-        return HTMLResponse(
-            f'<!doctype html><html lang="en"><title>{name}</title><h1>{name}</h1><p>Airbag {__version__}</p>'
-            f"<ul>{items}</ul></html>"
-        )
-
-    def _metrics(self, request: Request) -> Response:
-        return metrics_response(request, self.registry, self.pages)
-
-    async def _healthy(self, _request: Request) -> Response:
-        return PlainTextResponse(f"{self.name} is healthy.\n")
-
-    def _ready(self, _request: Request) -> Response:
-        reason = self.not_ready()
-        if reason:
-            return PlainTextResponse(f"{self.name} is not ready: {reason}\n", status_code=503)
-        return PlainTextResponse(f"{self.name} is ready.\n")
-
-    def _reload(self, _request: Request) -> Response:
-        refusal = self.try_reload()
-        return PlainTextResponse(f"{refusal or 'reloaded'}\n", status_code=500 if refusal else 200)
+    address: Address
+    file: WebFile | None = None
 
 
 def bind(address: Address) -> socket.socket:
@@ -136,17 +69,33 @@ def bind(address: Address) -> socket.socket:
     return listener
 
 
-def serve(app: Starlette, surface: Surface, address: Address, *, shutdown_timeout: float = 5.0) -> None:
-    """Serve until SIGTERM or SIGINT; SIGHUP reloads. Must be called from the main thread."""
-    listener = bind(address)
+def serve(
+    app: Starlette, surface: Surface, web: Web, *, own_auth: Callable[[str], bool] = lambda _path: False,
+    shutdown_timeout: float = 5.0,
+) -> None:  # fmt: skip
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads. Must be called from the main thread.
+
+    `own_auth` says of a path whether it checks by itself who asks, with a bearer token for example: such a path is
+    exempt from the passwords and the rate limit of the web configuration, not from TLS. It is asked at each request.
+    """
+    listener = bind(web.address)
     signal.signal(signal.SIGHUP, lambda *_: surface.try_reload())
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)  # uvicorn raises the signal once more after its shutdown
+    guarded: ASGIApp = app
+    context = None
+    if web.file:
+        surface.watch(web.file)
+        guarded = Guard(app, web.file, own_auth)
+        context = FollowingContext.of(web.file.context) if web.file.encrypts else None
     config = uvicorn.Config(
-        app, log_config=None, log_level="warning", access_log=False, lifespan="on", server_header=False, ws="none",
-        timeout_graceful_shutdown=int(shutdown_timeout),
+        guarded, http=BoundedProtocol, log_config=None, log_level="warning", access_log=False, lifespan="on",
+        server_header=False, ws="none", timeout_graceful_shutdown=int(shutdown_timeout),
+        timeout_keep_alive=IDLE_SECONDS, limit_concurrency=CONNECTIONS,
+        ssl_context_factory=(lambda *_: context) if context else None,
     )  # fmt: skip
-    log.info("listening", extra={"who": surface.name, "address": str(Address(*listener.getsockname()[:2]))})
+    address = Address(*listener.getsockname()[:2])
+    log.info("listening", extra={"who": surface.name, "address": str(address), "tls": bool(context)})
     uvicorn.Server(config).run(sockets=[listener])
     listener.close()
     log.info("stopped", extra={"who": surface.name})

@@ -10,7 +10,8 @@ from typing import TypeVar
 import click
 
 from airbag import log
-from airbag.http import Address
+from airbag.http import Address, Web
+from airbag.web_file import WebFile
 
 R = TypeVar("R")
 
@@ -43,20 +44,28 @@ def log_options(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def process_options(config: str, listen: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Add the flags of a process: `--config.file`, `--config.check`, `--web.listen-address` and the log's.
+    """Add the flags of a process: `--config.file`, `--config.check`, those of `--web.*` and the log's.
 
-    The command gets `config_file: Path`, `config_check: bool` and `listen_address: Address`.
+    The command gets `config_file: Path`, `config_check: bool` and `web: Web`. The web configuration is read before the
+    command runs, so that a wrong one ends it with ConfigError, with `--config.check` as without.
     """
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
+        @functools.wraps(command)
+        def with_web(*, listen_address: Address, web_config_file: Path | None, **options: object) -> R:
+            web = Web(listen_address, WebFile(web_config_file) if web_config_file else None)
+            return command(web=web, **options)
+
         options = [
             click.option("--config.file", "config_file", type=click.Path(path_type=Path), default=config,
                          show_default=True, help="Configuration file."),
             click.option("--config.check", "config_check", is_flag=True, help="Check the configuration and exit."),
             click.option("--web.listen-address", "listen_address", type=AddressType(), default=listen,
                          show_default=True, help="Address to listen on; :PORT means loopback."),
+            click.option("--web.config.file", "web_config_file", type=click.Path(path_type=Path),
+                         help="TLS and passwords, in the format of Prometheus' exporter-toolkit."),
         ]  # fmt: skip
-        wrapped: Callable[..., R] = log_options(command)
+        wrapped: Callable[..., R] = log_options(with_web)
         for option in reversed(options):
             wrapped = option(wrapped)
         return wrapped

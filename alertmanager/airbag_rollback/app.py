@@ -23,6 +23,11 @@ from airbag_rollback.records import Action
 log = logging.getLogger("airbag.receiver.http")
 
 
+def wants_token(path: str) -> bool:
+    """Whether the routes at this path ask for the bearer token; a route added below must do so too."""
+    return path.startswith("/v1/")
+
+
 def create_app(receiver: Receiver, surface: Surface) -> FastAPI:
     """The application. Its lifespan runs the receiver's threads."""
 

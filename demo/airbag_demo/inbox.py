@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from airbag.http import Address, Surface, serve
+from airbag.http import Address, Surface, Web, serve
 
 _KEPT = 1000
 
@@ -43,4 +43,4 @@ def run(address: Address) -> None:
 
     surface = Surface("airbag people's inbox", links=[("/messages", "messages")])
     routes = [*surface.routes(), Route("/", take, methods=["POST"]), Route("/messages", listing, methods=["GET"])]
-    serve(Starlette(routes=routes), surface, address)
+    serve(Starlette(routes=routes), surface, Web(address))

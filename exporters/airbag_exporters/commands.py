@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from airbag.http import Address
+from airbag.http import Web
 from airbag.process import process_options
 from airbag_exporters.config import load_exporters
 from airbag_exporters.serving.golden.file import load_all
@@ -19,7 +19,7 @@ def exporter() -> None:
 
 @exporter.command()
 @process_options("exporters/exporters.yml", ":9810")
-def serving(config_file: Path, config_check: bool, listen_address: Address) -> None:
+def serving(config_file: Path, config_check: bool, web: Web) -> None:
     """What TensorFlow Serving does, per model version."""
     config = load_exporters(config_file)
     if config_check:
@@ -28,12 +28,12 @@ def serving(config_file: Path, config_check: bool, listen_address: Address) -> N
         return
     from airbag_exporters.serving.process import run  # gRPC would cost the other exporter memory
 
-    run(config_file, config, listen_address)
+    run(config_file, config, web)
 
 
 @exporter.command()
 @process_options("exporters/exporters.yml", ":9811")
-def quality(config_file: Path, config_check: bool, listen_address: Address) -> None:
+def quality(config_file: Path, config_check: bool, web: Web) -> None:
     """Whether the answers are right: predictions joined with their labels, per model version."""
     config = load_exporters(config_file)
     if config_check:
@@ -41,4 +41,4 @@ def quality(config_file: Path, config_check: bool, listen_address: Address) -> N
         return
     from airbag_exporters.quality.process import run
 
-    run(config_file, config, listen_address)
+    run(config_file, config, web)

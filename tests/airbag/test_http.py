@@ -24,7 +24,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from airbag import log
 from airbag.errors import ConfigError, Problem
-from airbag.http import Address, Surface, serve
+from airbag.http import Address, Surface, Web, serve
 
 folder = Path(sys.argv[1])
 
@@ -36,7 +36,7 @@ def reload():
 log.setup()
 surface = Surface("a <test> process", reload=reload, links=[("/x", "an <x>")],
                   not_ready=lambda: "no data yet" if (folder / "unready").exists() else None)
-serve(Starlette(routes=surface.routes()), surface, Address.parse(sys.argv[2]))
+serve(Starlette(routes=surface.routes()), surface, Web(Address.parse(sys.argv[2])))
 """
 
 

@@ -18,7 +18,7 @@ import sys
 import threading
 from starlette.applications import Starlette
 from airbag import log
-from airbag.http import Address, Surface, serve
+from airbag.http import Address, Surface, Web, serve
 
 def page():
     assert threading.current_thread() is not threading.main_thread()
@@ -28,7 +28,7 @@ def page():
 log.setup()
 count = int(sys.argv[3])
 surface = Surface("pages", pages=[page, lambda: [b"# second page\\n"]] if count else [])
-serve(Starlette(routes=surface.routes()), surface, Address.parse(sys.argv[2]))
+serve(Starlette(routes=surface.routes()), surface, Web(Address.parse(sys.argv[2])))
 """
 
 

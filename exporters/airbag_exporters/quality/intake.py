@@ -22,6 +22,8 @@ class TooLarge(Exception):
 class Intake:
     """The two routes. `token`, when set, is wanted as a bearer token; a reload replaces it."""
 
+    PATHS = frozenset({"/v1/predictions", "/v1/labels"})
+
     def __init__(self, book: Book, token: str | None) -> None:
         self.token = token
         self._book = book

@@ -10,14 +10,14 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from airbag.clock import SystemClock
-from airbag.http import Address, Surface, serve
+from airbag.http import Surface, Web, serve
 from airbag_exporters.config import ExportersConfig, load_exporters
 from airbag_exporters.serving.fleet import Fleet
 from airbag_exporters.serving.probe import Probes
 from airbag_exporters.serving.scrape import fleet_page
 
 
-def run(config_file: Path, config: ExportersConfig, address: Address) -> None:
+def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
     """Serve until SIGTERM or SIGINT. StartError when the address is taken."""
     clock = SystemClock()
     fleet, probes = Fleet(config, clock), Probes(config, clock)
@@ -38,4 +38,4 @@ def run(config_file: Path, config: ExportersConfig, address: Address) -> None:
         probes.stop()
 
     routes = [*surface.routes(), Route("/probe", probes.endpoint, methods=["GET"])]
-    serve(Starlette(routes=routes, lifespan=lifespan), surface, address)
+    serve(Starlette(routes=routes, lifespan=lifespan), surface, web)
