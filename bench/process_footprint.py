@@ -5,7 +5,6 @@ Prints one JSON object as its last line. Start is from the start of the command 
 
 from __future__ import annotations
 
-import json
 import socket
 import statistics
 import subprocess
@@ -17,12 +16,15 @@ from pathlib import Path
 
 import requests
 
-from airbag_demo.ports import free_ports
-from airbag_demo.stack import Stack
-
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from airbag_demo.ports import free_ports  # noqa: E402
+from airbag_demo.stack import Stack  # noqa: E402
+from bench._report import Measured, report  # noqa: E402 - beside us
+
 RUNS = 5
-TARGETS = {"serving-exporter": (1.0, 60.0), "quality-exporter": (1.0, 90.0), "receiver": (None, None)}
+TARGETS = {"quality-exporter": (1.0, 90.0), "receiver": (None, None)}  # the third has a benchmark of its own
 
 
 def resident_mib(pid: int) -> float:
@@ -58,18 +60,11 @@ def main() -> None:
         for name, (start_target, rss_target) in TARGETS.items():
             program = next(each for each in stack.programs() if each.name == name)
             runs = [once(list(program.command), ports[name]) for _ in range(RUNS)]
-            for key, unit, target, values in (
-                ("start_seconds", "s", start_target, [seconds for seconds, _ in runs]),
-                ("rss_mib", "MiB", rss_target, [mib for _, mib in runs]),
-            ):
-                metrics[f"{name.replace('-', '_')}_{key}"] = {
-                    "value": round(statistics.median(values), 3), "unit": unit, "target": target, "better": "lower",
-                    "peer": None, "peer_value": None,
-                }  # fmt: skip
-    within = [m["target"] is None or float(m["value"]) <= m["target"] for m in metrics.values()]
-    print(json.dumps({"name": "process_footprint", "ok": all(within), "metrics": metrics}))
+            key = name.replace("-", "_")
+            metrics[f"{key}_start_seconds"] = Measured(statistics.median(s for s, _ in runs), "s", start_target)
+            metrics[f"{key}_rss_mib"] = Measured(statistics.median(mib for _, mib in runs), "MiB", rss_target)
+    report("process_footprint", metrics)
 
 
 if __name__ == "__main__":
     main()
-    sys.exit(0)

@@ -30,14 +30,17 @@ class SimulatedServer:
     answered: Counter[tuple[int, str]] = field(default_factory=Counter)
     moving: tuple[str, int] | None = None
     begun: set[int] = field(default_factory=set)
+    loads: Counter[str] = field(default_factory=lambda: Counter({"/m/1": 1}))
 
     @property
     def default(self) -> int | None:
         return max(self.routed, default=None)
 
-    def statuses(self) -> tuple[VersionStatus, ...]:
-        """Also marks the look: the server takes up changes at most once a second, the exporter looks more often."""
+    def let_a_second_pass(self) -> None:
+        """The server takes up changes at most once a second."""
         self.begun.clear()
+
+    def statuses(self) -> tuple[VersionStatus, ...]:
         found = (VersionStatus(version, state, code) for version, (state, code) in self.states.items())
         return tuple(sorted(found, key=lambda status: -status.version))
 
@@ -82,6 +85,7 @@ class SimulatedServer:
             for request in self.in_flight:
                 request.older_than_swap = True
             self.routed.add(version)
+            self.loads[f"/m/{version}"] += 1
         elif not any(request.older_than_swap for request in self.in_flight):
             self.states[version] = (State.AVAILABLE, "OK")
             self.moving = None

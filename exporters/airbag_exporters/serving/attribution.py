@@ -2,7 +2,8 @@
 
 The server is looked at before and after each page. What a counter grew by between two pages belongs to version V only
 if V answered by default at every look from before the first page to after the second, and nothing else can have
-answered in between: the server takes up changes at most once a second, so no version comes and goes unseen.
+answered in between: no look shows another version leave, no golden request of ours went to another one, and the
+server's own count says that neither V nor a higher number was loaded anew.
 Everything else goes to `switching`, so that the sum over versions stays the native counter.
 """
 
@@ -11,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Literal
 
 from airbag.serving.values import State, VersionStatus
+from airbag_exporters.serving.loads import Loads, loaded_between
 from airbag_exporters.serving.native import Counter, Page
 
 SWITCHING = "switching"
@@ -41,13 +44,15 @@ Look = Mapping[str, View]
 class Sample:
     """What one poll saw, in that order. `page` is None when it could not be read.
 
-    `asked` are the versions whose golden requests may be on the page and were not on the one before it.
+    `asked` are the versions whose golden requests may be on the page and were not on the one before it, `loads` the
+    loads that the page counts.
     """
 
     before: Look
     page: Page | None
     after: Look
     asked: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    loads: Loads = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,18 @@ class Attribution:
     def __init__(self, last: Mapping[Counter, int] | None = None) -> None:
         """`last` are the counters that an earlier process saw; what they grew by since belongs to `switching`."""
         self.last = last
+        self._loads: Loads = {}
         self._looks: list[Look] = [] if last is None else [{}]
 
-    def observe(self, sample: Sample, routing: Mapping[str, Routing]) -> list[Increase]:
+    def observe(
+        self, sample: Sample, routing: Mapping[str, Routing], folders: Mapping[str, str] = MappingProxyType({})
+    ) -> list[Increase]:
         """Take one poll in; what the counters grew by since the page before it.
 
         A counter first seen by a fresh Attribution, and everything at the first page after a restart of the server,
         belongs to `switching`. `routing` says how clients choose a version; models that it lacks are nobody's:
-        `multiple`.
+        `multiple`. `folders` are the base paths of models, as far as they are known; a load in an unknown one may be
+        any model's.
         """
         self._see(sample.before)
         if sample.page is None:
@@ -119,9 +128,9 @@ class Attribution:
             last, owners = {}, dict[str, str]()
         else:
             owners = {model: owner([look.get(model) for look in looks], kind) for model, kind in routing.items()}
-            for model, versions in sample.asked.items():
-                if owners.get(model, MULTIPLE) != MULTIPLE and {*map(str, versions)} - {owners[model]}:
-                    owners[model] = SWITCHING
+            for model in [model for model in owners if self._may_be_anothers(model, owners[model], sample, folders)]:
+                owners[model] = SWITCHING
+        self._loads = sample.loads
         self.last = counters
         self._looks = [sample.before]
         self._see(sample.after)
@@ -130,6 +139,18 @@ class Attribution:
             for counter, value in counters.items()
             if (amount := value - last.get(counter, 0))
         ]
+
+    def _may_be_anothers(self, model: str, owner: str, sample: Sample, folders: Mapping[str, str]) -> bool:
+        """Whether somebody else can have answered although every look shows `owner`."""
+        if owner in (SWITCHING, MULTIPLE):
+            return False
+        if {*map(str, sample.asked.get(model, ()))} - {owner}:
+            return True
+        # The highest loaded number answers, so a lower one that was loaded took nothing over.
+        return any(
+            version >= int(owner) and folders.get(model, folder).rstrip("/") == folder
+            for folder, version in loaded_between(self._loads, sample.loads)
+        )
 
     def _see(self, look: Look) -> None:
         if not self._looks or self._looks[-1] != look:  # pages may fail for hours; looks that agree count once

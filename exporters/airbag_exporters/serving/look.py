@@ -11,6 +11,7 @@ from airbag.errors import Garbled, RemoteError, Unreachable
 from airbag.serving.groups import ModelEntry
 from airbag.serving.reader import Reader
 from airbag.serving.values import VersionStatus
+from airbag_exporters.serving import loads
 from airbag_exporters.serving.attribution import Look, Sample, View
 from airbag_exporters.serving.native import Page, Parser
 from airbag_exporters.serving.own_requests import OwnRequests
@@ -95,11 +96,12 @@ def observe(
     new_default = calls.each("metadata", names, reader.default_version)
     new_status = calls.each("status", names, reader.versions)
     page = parser.parse(pages[()]) if pages else None
+    counted = loads.parse(pages[()]) if pages else {}
     if page:
         calls.failures["page"] = Garbled("; ".join(map(str, page.defects))) if page.defects else None
     found = calls.each("status", candidates(page) if page else [], reader.versions)
     return Observation(
-        Sample(_joined(status, default), page, _joined(new_status, new_default), asked),
+        Sample(_joined(status, default), page, _joined(new_status, new_default), asked, counted),
         {**status, **new_status, **{name: statuses for name, statuses in found.items() if statuses}},
         (default, new_default),
         calls.each("metadata", labels, lambda key, left: reader.label_version(*key, left)),

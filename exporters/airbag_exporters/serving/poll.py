@@ -135,7 +135,7 @@ class Poller:
         for name, is_known in seen.known.items():
             self._discovery.answered(name, is_known)
         models = self._discovery.models(plan.module, file)
-        self._count(seen, models)
+        self._count(seen, models, {name: each.base_path for name, each in file.items()})
         self._tell(seen)
         state = self._with_versions(self._with_defaults(self.state, seen), seen)
         self._save(state)
@@ -154,10 +154,10 @@ class Poller:
             self._plan.module, (each.model for each in page.counters if isinstance(each, native.Requests)), watched
         )
 
-    def _count(self, seen: Observation, models: tuple[ModelEntry, ...]) -> None:
+    def _count(self, seen: Observation, models: tuple[ModelEntry, ...], folders: Mapping[str, str]) -> None:
         routing = {model.name: model.routing for model in models}
         bounds = {model.name: model.expect.latency_bound for model in models}
-        self._totals.add(self._attribution.observe(seen.sample, routing), bounds)
+        self._totals.add(self._attribution.observe(seen.sample, routing, folders), bounds)
 
     def _save(self, state: TargetState) -> None:
         now = (self._address, self._attribution.last, state.switches, state.last_defaults)
