@@ -70,16 +70,15 @@ class Repository:
 
     def leaning(self) -> dict[int, frozenset[int]]:
         """Which other versions each version reaches by links; without them it could not be loaded again."""
-        places = {v: os.path.realpath(self.listing.path(v)) for v in self.versions}
+        leans = {version: facts.leans_on for version, facts in self.versions.items() if facts.leans_on}
+        places = {version: os.path.realpath(self.listing.path(version)) for version in self.versions} if leans else {}
         return {
             version: frozenset(
                 other
                 for other, place in places.items()
-                for link in facts.leans_on
-                if other != version and (link == place or link.startswith(place + os.sep))
+                if other != version and any(link == place or link.startswith(place + os.sep) for link in links)
             )
-            for version, facts in self.versions.items()
-            if facts.leans_on
+            for version, links in leans.items()
         }
 
 

@@ -102,6 +102,20 @@ def test_what_is_damaged_is_not_complete_and_says_why(
     assert found.reason.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    "kind", ["cut_graph", "without_graph", "half_copied", "without_variables", "without_index", "stray_file"]
+)
+def test_what_the_server_would_fail_with_is_told_beforehand(tmp_path: Path, kind: str) -> None:
+    path: Path = getattr(saved_models, kind)(tmp_path, 1)
+    assert facts(path).problem != ""
+
+
+@pytest.mark.parametrize("kind", ["add_model", "two_inputs", "echo", "examples", "failing", "wrong"])
+def test_what_the_server_loads_is_complete(tmp_path: Path, kind: str) -> None:
+    path: Path = getattr(saved_models, kind)(tmp_path, 1)
+    assert facts(path).reason == ""
+
+
 def test_what_is_no_folder_is_not_complete(tmp_path: Path) -> None:
     (tmp_path / "1").write_text("stray")
     (tmp_path / "2").mkdir()
