@@ -119,6 +119,8 @@ class ServerCore:
         return version
 
     def _accept(self, config: configs.Config) -> list[Any]:
+        if config.WhichOneof("config") == "custom_model_config" and self._config is None:
+            raise invalid("ModelServer does not yet support custom model config.")
         if self._config is not None and config.WhichOneof("config") != "model_config_list":
             raise StatusError(
                 Code.FAILED_PRECONDITION,
@@ -161,7 +163,7 @@ class ServerCore:
             self._storage.replace(configs.source_of(model) for model in models)
             if first:
                 self._storage.start()
-            _wait_available(fresh, new)
+            _wait_available(fresh, new, "servable(s)" if first else "model(s)")
         finally:
             self._bus.unsubscribe(fresh)
 
@@ -197,11 +199,11 @@ def _poll_once(path: str, reload: Callable[[configs.Config], None]) -> None:
         log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error.status.message)  # noqa: TRY400
 
 
-def _wait_available(monitor: StateMonitor, names: Collection[str]) -> None:
+def _wait_available(monitor: StateMonitor, names: Collection[str], kind: str) -> None:
     failed = [event for event in monitor.wait_decided(names) if event.state is State.END]
     if failed:
         what = "".join(f"{{{_failure(event)}}}, " for event in failed)
-        raise StatusError(Code.UNKNOWN, f"{len(failed)} model(s) did not become available: {{{what}}}")
+        raise StatusError(Code.UNKNOWN, f"{len(failed)} {kind} did not become available: {{{what}}}")
 
 
 def _failure(event: Event) -> str:

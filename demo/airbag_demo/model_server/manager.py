@@ -163,7 +163,7 @@ class VersionManager:
                     log.info("Retrying of %s was cancelled.", what)
                     raise
                 if tries > self._options.max_retries:
-                    log.warning("%s exhausted max_num_load_retries: %d", what, self._options.max_retries)
+                    log.info("Retrying of %s exhausted max_num_retries: %d", what, self._options.max_retries)
                     raise
 
     def _unload(self, held: Held) -> None:

@@ -37,6 +37,10 @@ class Counter:
         with self._lock:
             self._values[labels] = self._values.get(labels, 0) + by
 
+    def begin(self, *labels: str) -> None:
+        """Show the series from now on, at 0 if nothing was counted."""
+        self.add(*labels, by=0)
+
     def first(self) -> int:
         """The value of the first series, 0 if there is none."""
         with self._lock:
@@ -102,7 +106,13 @@ class ServerMetrics:
         self.load_latency = Counter(["model_path"])
         self.load_stages = Histogram(["model_path", "stage"], edges(37))
         self.read_count = Counter(["write_version"])
+        self.read_api = Counter(["api_label"])
+        self.always_zero = Counter()
         self.session_runs = Counter()
+        self.graph_builds = Counter()
+        self.pending_queue = Histogram([], edges(30, 1.0, 1.5))
+        self.input_bytes = Histogram([], edges(14, 1.0, 4.0))
+        self.output_bytes = Histogram([], edges(14, 1.0, 4.0))
         self.graph_runs = Counter()
         self.graph_run_time = Counter()
         self.graph_run_times = Histogram([], edges(20, 1000.0, 2.0))
@@ -123,7 +133,15 @@ class ServerMetrics:
             ":tensorflow:cc:saved_model:load_latency": self.load_latency,
             ":tensorflow:cc:saved_model:load_latency_by_stage": self.load_stages,
             ":tensorflow:core:saved_model:read:count": self.read_count,
+            ":tensorflow:core:saved_model:read:api": self.read_api,
+            ":tensorflow:core:saved_model:read:fingerprint": self.always_zero,
+            ":tensorflow:core:saved_model:read:path": self.always_zero,
+            ":tensorflow:core:session_created": self.always_zero,
             ":tensorflow:core:direct_session_runs": self.session_runs,
+            ":tensorflow:core:graph_build_calls": self.graph_builds,
+            ":tensorflow:core:graph_pending_queue_length_histogram": self.pending_queue,
+            ":tensorflow:core:graph_run_input_tensor_bytes": self.input_bytes,
+            ":tensorflow:core:graph_run_output_tensor_bytes": self.output_bytes,
             ":tensorflow:core:graph_runs": self.graph_runs,
             ":tensorflow:core:graph_run_time_usecs": self.graph_run_time,
             ":tensorflow:core:graph_run_time_usecs_histogram": self.graph_run_times,
@@ -132,6 +150,12 @@ class ServerMetrics:
     def examples_counted(self, model: str, count: int) -> None:
         self.example_counts.observe(count, model)
         self.example_total.add(model, by=count)
+
+    def loaded(self, write_version: str) -> None:
+        """A SavedModel was read. The gauges beside the counters hold text or a truth value, which shows as 0."""
+        self.read_count.add(write_version)
+        self.read_api.add("cc_load")
+        self.always_zero.begin()
 
     def first(self, raw_name: str) -> int:
         """The first series of a counter by its name with slashes; 0 for what is no counter or has no series."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
@@ -18,6 +20,7 @@ from tensorflow.python.client import pywrap_tf_session
 
 from airbag_demo.model_server.batching import Batcher, Batching
 from airbag_demo.model_server.metrics import ServerMetrics
+from airbag_demo.model_server.session_runs import SessionRuns
 from airbag_demo.model_server.status import Code, StatusError, invalid
 
 log = logging.getLogger("airbag.model_server")
@@ -29,13 +32,15 @@ SERVE = "serve"
 class SavedModel:
     """One loaded version: its signatures and a session that several threads may run at the same time."""
 
-    def __init__(self, path: str, session: Any, meta_graph: Any, metrics: ServerMetrics) -> None:
+    def __init__(self, path: str, session: Any, meta_graph: Any, runs: SessionRuns) -> None:
         self.path = path
         self.signatures: Mapping[str, Any] = dict(meta_graph.signature_def)
         self._session = session
-        self._metrics = metrics
+        self._runs = runs
         self._output = functools.cache(self._find)
         self._batcher: Batcher | None = None
+        self._building = threading.Lock()
+        self._built: set[tuple[frozenset[str], frozenset[str]]] = set()
 
     def run(self, feeds: Mapping[str, Any], fetches: Sequence[str], timeout_ms: int = 0) -> list[Any]:
         """Feed arrays by tensor name and return the fetched ones, in a batch with others if the model has batching.
@@ -57,18 +62,18 @@ class SavedModel:
         """
         fed = {self._output(name): array for name, array in feeds.items()}
         wanted = [self._output(name) for name in fetches]
+        self._count_build((frozenset(feeds), frozenset(fetches)))
         options = pywrap_tf_session.TF_NewBufferFromString(_run_options(timeout_ms))
-        self._metrics.session_runs.add()
-        started = time.perf_counter()
         try:
-            results: list[Any] = self._session._call_tf_sessionrun(options, fed, wanted, [], None)
+            with self._runs.counted(feeds.values()):
+                results: list[Any] = self._session._call_tf_sessionrun(options, fed, wanted, [], None)
         except tf.errors.OpError as error:
             raise as_status(error) from error
         except (TypeError, ValueError) as error:  # an array that TensorFlow cannot take
             raise invalid(str(error)) from error
         finally:
             pywrap_tf_session.TF_DeleteBuffer(options)
-        self._count(started)
+        self._runs.answered(results)
         return results
 
     def close(self) -> None:
@@ -84,11 +89,12 @@ class SavedModel:
                 f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph"
             ) from error
 
-    def _count(self, started: float) -> None:
-        micros = int((time.perf_counter() - started) * 1e6)
-        self._metrics.graph_runs.add()
-        self._metrics.graph_run_time.add(by=micros)
-        self._metrics.graph_run_times.observe(micros)
+    def _count_build(self, kind: tuple[frozenset[str], frozenset[str]]) -> None:
+        """A graph is built for each set of tensors that are fed and fetched, once."""
+        with self._building:
+            if kind not in self._built:
+                self._built.add(kind)
+                self._runs.built()
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class SavedModelLoader:
     """Makes `SavedModel`s. `warm_up` is called with each one before it counts as loaded, and may refuse it."""
 
     metrics: ServerMetrics
+    runs: SessionRuns
     inter_op_threads: int
     intra_op_threads: int
     warm_up: Callable[[SavedModel], None]
@@ -141,24 +148,24 @@ class SavedModelLoader:
     def _load(self, path: str) -> SavedModel:
         log.info("Reading SavedModel from: %s", path)
         started = time.perf_counter()
-        meta_graph = _read(path, self.tags)
+        meta_graph, write_version = _read(path, self.tags)
         graph = tf.Graph()
         try:
             with graph.as_default():
                 tf.import_graph_def(meta_graph.graph_def, name="")
             session = tf.compat.v1.Session(graph=graph, config=self._session_config())
-            _restore(session, meta_graph, path)
+            _restore(session, meta_graph, path, self.runs)
             restored = time.perf_counter()
-            _initialise(session, meta_graph, path)
+            _initialise(session, meta_graph, path, self.runs)
         except tf.errors.OpError as error:
             raise as_status(error) from error
         except (ValueError, KeyError, TypeError) as error:
             raise invalid(f"{path}: {error}") from error
         self.metrics.load_stages.observe(_micros(started, restored), path, "restore_graph")
         self.metrics.load_stages.observe(_micros(restored, time.perf_counter()), path, "init_graph")
-        self.metrics.read_count.add("2")
+        self.metrics.loaded(write_version)
         session._extend_graph()
-        return SavedModel(path, session, meta_graph, self.metrics)
+        return SavedModel(path, session, meta_graph, self.runs)
 
     def _session_config(self) -> Any:
         return tf.compat.v1.ConfigProto(
@@ -177,7 +184,8 @@ def as_status(error: Any) -> StatusError:
     return StatusError(Code(error.error_code), error.message)
 
 
-def _read(path: str, tags: frozenset[str]) -> Any:
+def _read(path: str, tags: frozenset[str]) -> tuple[Any, str]:
+    """The graph, and the generation of SavedModels it is of: "1" or "2"."""
     file = Path(path, "saved_model.pb")
     whole = saved_model_pb2.SavedModel()
     try:
@@ -188,7 +196,8 @@ def _read(path: str, tags: frozenset[str]) -> Any:
         raise StatusError(Code.NOT_FOUND, f"{file}; {error.strerror}") from error
     for meta_graph in whole.meta_graphs:
         if set(meta_graph.meta_info_def.tags) == tags:
-            return meta_graph
+            is_second = len(whole.meta_graphs) == 1 and meta_graph.HasField("object_graph_def")
+            return meta_graph, "2" if is_second else "1"
     raise StatusError(
         Code.NOT_FOUND,
         f"Could not find meta graph def matching supplied tags: {{ {' '.join(sorted(tags))} }}. "
@@ -196,23 +205,27 @@ def _read(path: str, tags: frozenset[str]) -> Any:
     )
 
 
-def _restore(session: Any, meta_graph: Any, path: str) -> None:
+def _restore(session: Any, meta_graph: Any, path: str, runs: SessionRuns) -> None:
     """Without an index file nothing is restored and the load goes on: requests fail later, as in the real server."""
     variables = Path(path, "variables", "variables")
     if not variables.with_name("variables.index").exists():
         log.info("The specified SavedModel has no variables; no checkpoints were restored: %s.index", variables)
         return
     saver = meta_graph.saver_def
-    session.run(
-        session.graph.get_operation_by_name(saver.restore_op_name),
-        {saver.filename_tensor_name: str(variables), **_assets(meta_graph, path)},
-    )
+    feeds = {saver.filename_tensor_name: str(variables), **_assets(meta_graph, path)}
+    _run_op(session, saver.restore_op_name, feeds, runs)
 
 
-def _initialise(session: Any, meta_graph: Any, path: str) -> None:
+def _initialise(session: Any, meta_graph: Any, path: str, runs: SessionRuns) -> None:
     name = _init_op(meta_graph)
     if name:
-        session.run(session.graph.get_operation_by_name(name.partition(":")[0]), _assets(meta_graph, path))
+        _run_op(session, name.partition(":")[0], _assets(meta_graph, path), runs)
+
+
+def _run_op(session: Any, name: str, feeds: Mapping[str, str], runs: SessionRuns) -> None:
+    runs.built()
+    with runs.counted([np.array(text.encode(), dtype=object) for text in feeds.values()]):
+        session.run(session.graph.get_operation_by_name(name), feeds)
 
 
 def _init_op(meta_graph: Any) -> str:

@@ -17,6 +17,7 @@ from airbag_demo.model_server.manager import Options, VersionManager
 from airbag_demo.model_server.metrics import ServerMetrics
 from airbag_demo.model_server.rest_api import RestApi
 from airbag_demo.model_server.saved_model import SavedModel, SavedModelLoader
+from airbag_demo.model_server.session_runs import SessionRuns
 from airbag_demo.model_server.setting import Setting
 from airbag_demo.model_server.states import EventBus
 from airbag_demo.model_server.status import StatusError
@@ -63,9 +64,11 @@ def _loader(flags: Flags, setting: Setting, batching: BatchingParameters | None)
             warm_up(model, setting, max(1, flags.num_request_iterations_for_warmup))
 
     metrics = setting.metrics
+    inter_op_threads = flags.tensorflow_inter_op_parallelism or flags.tensorflow_session_parallelism
     return SavedModelLoader(
         metrics,
-        flags.tensorflow_inter_op_parallelism or flags.tensorflow_session_parallelism,
+        SessionRuns(metrics, inter_op_threads or CPUS),
+        inter_op_threads,
         flags.tensorflow_intra_op_parallelism or flags.tensorflow_session_parallelism,
         replay,
         Batching(batching, flags.enable_per_model_batching_parameters, metrics) if batching else None,

@@ -20,6 +20,7 @@ _MISSING = (
     "Version %d of servable %s, which was requested to be served as a 'specific' version in the servable's config, "
     "was not found in the file system"
 )
+_DUPLICATE = "Duplicate version directories detected. Version %d will be loaded from %s, %s will be ignored."
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 
 
@@ -63,15 +64,18 @@ def version_number(name: str) -> int | None:
 
 
 def versions_on_disk(base_path: str) -> dict[int, str]:
-    """Number to path. Only the name of a child counts, not what it is. OSError if the base path cannot be read."""
+    """Number to path. Only the name of a child counts, not what it is; of two names for a number the last one counts.
+
+    OSError if the base path cannot be read.
+    """
     found: dict[int, str] = {}
     for child in sorted(Path(base_path).iterdir()):
         number = version_number(child.name)
         if number is None:
             continue
         if number in found:
-            log.warning("Duplicate versions: %d will be loaded from %s, not from %s.", number, found[number], child)
-        found.setdefault(number, str(child))
+            log.warning(_DUPLICATE, number, child.name, found[number])
+        found[number] = str(child)
     return found
 
 
@@ -136,7 +140,8 @@ class StoragePoller:
             return versions_on_disk(source.base_path)
         except OSError as error:
             raise OSError(
-                f"Could not find base path {source.base_path} for servable {source.name} with error {error.strerror}"
+                f"Could not find base path {source.base_path} for servable {source.name} "
+                f"with error NOT_FOUND: {source.base_path} not found"
             ) from error
 
     def _run(self) -> None:

@@ -60,8 +60,11 @@ def _tensors() -> dict[str, Any]:
     parsed = tf.io.parse_example(serialized, spec)
     scores = tf.stack([parsed["a"], parsed["b"]], axis=1)
     words = tf.tile(tf.constant([["low", "high"]]), [tf.shape(serialized)[0], 1])
+    factor = tf.compat.v1.placeholder(tf.float32, [], name="factor")
     return {
         "examples": serialized,
+        "factor": factor,
+        "product": (parsed["a"] + parsed["b"]) * factor,
         "sum": parsed["a"] + parsed["b"],
         "scores": scores,
         "words": words,
@@ -91,11 +94,25 @@ def _signatures(tensors: dict[str, Any]) -> dict[str, Any]:
         "whole": (REGRESS, {"inputs": "examples"}, {"outputs": "whole"}),
         "one": (REGRESS, {"inputs": "examples"}, {"outputs": "one"}),
     }
-    return {name: _signature(tensors, *kind) for name, kind in kinds.items()}
+    signatures = {name: _signature(tensors, *kind) for name, kind in kinds.items()}
+    return signatures | {
+        "defaulted": _signature(
+            tensors, "", {"inputs": "examples", "factor": "factor"}, {"outputs": "product"}, {"factor": 5.0}
+        )
+    }
 
 
-def _signature(tensors: dict[str, Any], method: str, inputs: dict[str, str], outputs: dict[str, str]) -> Any:
+def _signature(
+    tensors: dict[str, Any],
+    method: str,
+    inputs: dict[str, str],
+    outputs: dict[str, str],
+    defaults: dict[str, float] | None = None,
+) -> Any:
     def infos(named: dict[str, str]) -> dict[str, Any]:
         return {name: tf.compat.v1.saved_model.build_tensor_info(tensors[key]) for name, key in named.items()}
 
-    return tf.compat.v1.saved_model.build_signature_def(infos(inputs), infos(outputs), method)
+    made = tf.compat.v1.saved_model.build_signature_def(infos(inputs), infos(outputs), method)
+    for name, value in (defaults or {}).items():
+        made.defaults[name].CopyFrom(tf.make_tensor_proto(value, tf.float32))
+    return made

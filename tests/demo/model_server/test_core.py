@@ -85,7 +85,8 @@ def test_the_start_waits_until_every_model_is_decided_and_fails_if_one_failed(co
     with pytest.raises(StatusError) as caught:
         bench.start("good", "bad")
     assert str(caught.value.status) == (
-        "UNKNOWN: 1 model(s) did not become available: {{{name: bad version: 1} due to error: NOT_FOUND: no graph}, }"
+        "UNKNOWN: 1 servable(s) did not become available: "
+        "{{{name: bad version: 1} due to error: NOT_FOUND: no graph}, }"
     )
     assert bench.states("good") == "1 AVAILABLE"
 
@@ -294,3 +295,91 @@ def _replace(file: Path, text: str) -> None:
     new = file.with_suffix(".new")
     new.write_text(text)
     new.rename(file)
+
+
+def test_a_model_that_was_taken_without_a_platform_refuses_every_later_reload(bench: CoreBench) -> None:
+    without = (
+        "INVALID_ARGUMENT: Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
+        "ModelServerConfig::model_platform, model name is n"
+    )
+    assert bench.refusal("m", 'n model_platform: ""') == without
+    assert bench.refusal("m") == without
+    assert bench.states("m") == "2 AVAILABLE, 1 AVAILABLE"
+
+
+def test_the_old_way_to_name_a_platform_is_the_same_platform(bench: CoreBench) -> None:
+    assert bench.refusal(f'm model_platform: "" model_type: TENSORFLOW {specific(1, 2)}') == "OK"
+    assert bench.refusal("m model_type: TENSORFLOW").startswith(
+        "INVALID_ARGUMENT: Illegal setting both ModelServerConfig::model_type (deprecated)"
+    )
+    assert bench.refusal('m model_platform: "" model_type: OTHER') == (
+        "INVALID_ARGUMENT: ModelServerConfig::model_type choice 2 not supported."
+    )
+
+
+def test_a_model_that_is_removed_and_added_back_loads_again(bench: CoreBench, loader: FakeLoader) -> None:
+    bench.reload()
+    bench.wait("m", "2 END, 1 END")
+    assert bench.refusal(f"m {specific(1, 2)}") == "OK"
+    bench.wait("m", "2 AVAILABLE, 1 AVAILABLE")
+    assert loader.attempts.count("m/2") == 2
+
+
+def test_a_model_that_is_added_back_before_it_is_gone_is_reported_without_a_reason_and_comes_back(
+    bench: CoreBench,
+) -> None:
+    bench.reload(f"m {specific(2)}")
+    bench.wait("m", "2 AVAILABLE, 1 END")
+    spec = Wanted("m")
+    with bench.core.hold(spec):
+        bench.reload()
+        bench.wait("m", "2 UNLOADING, 1 END")
+        back = _in_thread(lambda: bench.refusal(f"m {specific(2)}"))
+        until(lambda: bench.storage.names == {"m"}, what="the second reload")
+    assert back() == "UNKNOWN: 1 model(s) did not become available: {{{name: m version: 2}}, }"
+    bench.wait("m", "2 AVAILABLE, 1 END")
+
+
+def test_while_the_manager_is_busy_a_removal_is_lost_and_the_call_that_adds_the_model_back_waits_for_ever(
+    bench: CoreBench, loader: FakeLoader
+) -> None:
+    """The manager's one thread is loading version 3: it hears only the last of two requests."""
+    loader.gates["m/3"] = threading.Event()
+    bench.put("n", 1)
+    bench.reload(f"m {specific(1, 2)}", "n")
+    bench.put("m", 3)
+    bench.reload(f"m {specific(1, 2, 3)}", "n")
+    bench.wait("m", "3 LOADING, 2 AVAILABLE, 1 AVAILABLE")
+    bench.reload(f"m {specific(1, 2, 3)}")
+    back = threading.Thread(target=bench.refusal, args=(f"m {specific(1, 2, 3)}", "n"), daemon=True)
+    back.start()
+    until(lambda: bench.storage.names == {"m", "n"}, what="the model being back")
+    bench.storage.poll()
+    loader.gates["m/3"].set()
+    bench.wait("m", "3 AVAILABLE, 2 AVAILABLE, 1 AVAILABLE")
+    back.join(0.5)
+    assert back.is_alive()
+    assert bench.states("n") == "1 AVAILABLE"
+    assert bench.answering("n") == 1
+    bench.put("n", 2)  # ends the wait, so that the thread does
+
+
+def test_a_custom_config_at_the_start_is_refused(core_of: CoreOf) -> None:
+    config = model_server_config_pb2.ModelServerConfig()
+    config.custom_model_config.type_url = "x"
+    with pytest.raises(StatusError, match="does not yet support custom model config"):
+        core_of(FakeLoader()).core.reload(config)
+
+
+def _in_thread(work: Callable[[], str]) -> Callable[[], str]:
+    """Start the work; the result of the call is its result, waited for."""
+    results: list[str] = []
+    thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
+    thread.start()
+
+    def result() -> str:
+        thread.join(10)
+        assert results, "it goes on"
+        return results[0]
+
+    return result

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 from tensorflow_serving.apis import (
     classification_pb2,
     inference_pb2,
@@ -348,6 +349,15 @@ def test_with_the_check_a_signature_answers_only_the_calls_of_its_method(root: P
         )
         tensor = client.prediction.Predict(_predict("regress"), timeout=20).outputs["outputs"]
         assert (len(tensor.tensor_content), len(tensor.float_val)) == (8, 0)
+
+
+def test_an_input_with_a_default_may_be_left_out_of_a_predict(client: Client) -> None:
+    request = _predict("defaulted")
+    assert list(client.prediction.Predict(request, timeout=20).outputs["outputs"].float_val) == [60.0, 35.0]
+    request.inputs["factor"].CopyFrom(tf.make_tensor_proto(2.0, tf.float32))
+    assert list(client.prediction.Predict(request, timeout=20).outputs["outputs"].float_val) == [24.0, 14.0]
+    del request.inputs["inputs"]
+    assert refusal(lambda: client.prediction.Predict(request, timeout=20)).startswith("INVALID_ARGUMENT: ")
 
 
 def _predict(signature: str) -> Any:

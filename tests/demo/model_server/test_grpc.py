@@ -15,6 +15,9 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
+from airbag_demo.model_server.grpc_api import GrpcApi
+from airbag_demo.model_server.metrics import ServerMetrics
+from airbag_demo.model_server.setting import Setting
 from tests.demo.model_server.client import Client, predict_request, refusal, spec
 
 
@@ -205,3 +208,40 @@ def test_a_warm_up_is_replayed_before_the_version_serves(client: Client, model_r
     assert client.sample("serving:runtime_latency_count", 'model_name="warm",API="Predict",runtime="TF1"') == 1
     assert client.sample("serving:request_count", 'model_name="warm",status="OK"') == 0
     assert client.sample("cc:saved_model:load_attempt_count", f'model_path="{path}",status="success"') == 1
+
+
+def test_a_load_is_two_runs_of_the_session_and_a_new_set_of_tensors_builds_a_graph(client: Client) -> None:
+    def counts() -> list[float]:
+        names = ("graph_build_calls", "direct_session_runs", "graph_run_output_tensor_bytes_count")
+        return [client.sample(f"core:{name}", "") for name in names]
+
+    inputs = {"a": 1.0, "b": 1.0}
+    client.predict("pair", inputs=inputs, output_filter=["sum"])
+    before = counts()
+    client.predict("pair", inputs=inputs, output_filter=["sum"])
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [0, 1, 1]
+    client.predict("pair", inputs=inputs, output_filter=["product", "sum"])
+    builds, runs, answers = counts()
+    client.predict("pair", inputs=inputs)
+    assert counts() == [builds, runs + 1, answers + 1]
+    assert runs - answers >= 2 * len(["m/1", "m/2", "failing", "slow", "pair", "echo", "warm"])
+
+
+def test_a_reload_says_by_how_much_the_metrics_it_names_have_grown(client: Client) -> None:
+    request = model_management_pb2.ReloadConfigRequest(metric_names=["/tensorflow/serving/request_count", "/none"])
+    request.config.model_config_list.SetInParent()
+    assert GrpcApi(_Growing(metrics := ServerMetrics()), Setting(metrics)).reload(request, None).metric == [
+        model_management_pb2.Metric(name="/tensorflow/serving/request_count", int64_value_increase=3),
+        model_management_pb2.Metric(name="/none", int64_value_increase=0),
+    ]
+
+
+class _Growing:
+    """A core whose reload lets a counter grow."""
+
+    def __init__(self, metrics: ServerMetrics) -> None:
+        self._metrics = metrics
+        metrics.request_count.add("m", "OK", by=7)
+
+    def reload(self, _: object) -> None:
+        self._metrics.request_count.add("m", "OK", by=3)

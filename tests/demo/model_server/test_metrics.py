@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
+import numpy as np
+import pytest
+
 from airbag_demo.model_server.metrics import ServerMetrics
+from airbag_demo.model_server.session_runs import SessionRuns
 
 LATENCY_EDGES = """
 10 18 32.4 58.32 104.976 188.957 340.122 612.22 1102 1983.59 3570.47 6426.84 11568.3 20823 37481.3 67466.4 121440 218591
@@ -47,6 +52,68 @@ def test_a_metric_without_labels_shows_empty_braces() -> None:
     assert lines(metrics, ":tensorflow:core:graph_runs{") == [":tensorflow:core:graph_runs{} 3"]
     assert lines(metrics, ":tensorflow:core:graph_run_time_usecs_histogram_sum") == [
         ":tensorflow:core:graph_run_time_usecs_histogram_sum{} 12"
+    ]
+
+
+def test_the_first_series_of_a_counter_is_found_by_its_name_with_slashes() -> None:
+    metrics = ServerMetrics()
+    assert metrics.first("/tensorflow/serving/request_count") == 0
+    metrics.request_count.add("n", "OK")
+    metrics.request_count.add("m", "OK", by=5)
+    metrics.request_latency.observe(3, "m", "Predict", "GRPC")
+    assert metrics.first("/tensorflow/serving/request_count") == 5
+    assert metrics.first("/tensorflow/serving/request_latency") == 0
+    assert metrics.first("/no/such/metric") == 0
+
+
+def test_a_loaded_model_shows_gauges_that_are_always_0() -> None:
+    metrics = ServerMetrics()
+    assert lines(metrics, ":tensorflow:core:session_created") == []
+    metrics.loaded("2")
+    metrics.loaded("1")
+    for name in ("saved_model:read:fingerprint", "saved_model:read:path", "session_created"):
+        assert lines(metrics, f":tensorflow:core:{name}{{") == [f":tensorflow:core:{name}{{}} 0"]
+    assert lines(metrics, ":tensorflow:core:saved_model:read:api{") == [
+        ':tensorflow:core:saved_model:read:api{api_label="cc_load"} 2'
+    ]
+    assert lines(metrics, ":tensorflow:core:saved_model:read:count{") == [
+        ':tensorflow:core:saved_model:read:count{write_version="1"} 1',
+        ':tensorflow:core:saved_model:read:count{write_version="2"} 1',
+    ]
+
+
+def test_a_run_is_counted_from_its_start_and_its_time_only_when_it_succeeds() -> None:
+    metrics = ServerMetrics()
+    runs = SessionRuns(metrics, threads=1)
+    with runs.counted([np.zeros(4, np.float32), np.array([b"abc", b""], dtype=object)]):
+        runs.answered([np.zeros(2)])
+    with pytest.raises(ZeroDivisionError), runs.counted([np.zeros(1)]):
+        raise ZeroDivisionError
+    assert lines(metrics, ":tensorflow:core:direct_session_runs{") == [":tensorflow:core:direct_session_runs{} 2"]
+    assert lines(metrics, ":tensorflow:core:graph_runs{") == [":tensorflow:core:graph_runs{} 1"]
+    assert lines(metrics, ":tensorflow:core:graph_run_input_tensor_bytes_sum") == [
+        f":tensorflow:core:graph_run_input_tensor_bytes_sum{{}} {16 + 24 + 3 + 24 + 8}"
+    ]
+    assert lines(metrics, ":tensorflow:core:graph_run_output_tensor_bytes_sum") == [
+        ":tensorflow:core:graph_run_output_tensor_bytes_sum{} 16"
+    ]
+    assert lines(metrics, ":tensorflow:core:graph_run_time_usecs_histogram_count{")[0].endswith(" 1")
+
+
+def test_runs_that_wait_for_a_thread_are_seen_every_fifth_time() -> None:
+    metrics = ServerMetrics()
+    runs = SessionRuns(metrics, threads=2)
+    with contextlib.ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(runs.counted([]))
+    for _ in range(5):
+        with runs.counted([]):
+            pass
+    assert lines(metrics, ":tensorflow:core:graph_pending_queue_length_histogram_sum") == [
+        ":tensorflow:core:graph_pending_queue_length_histogram_sum{} 4"
+    ]
+    assert lines(metrics, ":tensorflow:core:graph_pending_queue_length_histogram_count") == [
+        ":tensorflow:core:graph_pending_queue_length_histogram_count{} 3"
     ]
 
 

@@ -123,9 +123,10 @@ def test_an_unload_waits_for_a_running_request_and_the_request_is_answered(
     saved_models.slow(root / "hold", 1, 1.5)
     apply({"hold": ""})
     answers: list[int] = []
+    runs = server.sample("core:direct_session_runs", "")
     request = threading.Thread(target=lambda: answers.append(server.predict("hold").model_spec.version.value))
     request.start()
-    until(lambda: server.sample("core:direct_session_runs", "") > 0, what="the request running")
+    until(lambda: server.sample("core:direct_session_runs", "") > runs, what="the request running")
     apply({})
     server.wait_states("hold", "1 UNLOADING")
     assert refusal(lambda: server.predict("hold")) == "NOT_FOUND: Servable not found for request: Latest(hold)"

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 
 import pytest
 
+from airbag_demo.model_server.core import Wanted
+from airbag_demo.model_server.metrics import ServerMetrics
+from airbag_demo.model_server.rest_api import RestApi
+from airbag_demo.model_server.setting import Setting
+from airbag_demo.model_server.states import Event, State
+from airbag_demo.model_server.status import Code, Status
 from tests.demo.model_server.client import Client
 
 
@@ -147,6 +154,93 @@ def test_other_requests_under_v1_are_refused(
     assert error(response) == expected
 
 
+def test_a_verb_in_upper_case_is_refused_but_counted_for_its_model(client: Client) -> None:
+    labels = 'model_name="m",status="INVALID_ARGUMENT"'
+    unnamed = 'model_name="",status="INVALID_ARGUMENT"'
+    before = client.sample("serving:request_count", labels), client.sample("serving:request_count", unnamed)
+    client.http("POST", "/v1/models/m:PREDICT", '{"instances": [1]}')
+    client.http("POST", "/v1/models/m:guess", '{"instances": [1]}')
+    assert client.sample("serving:request_count", labels) == before[0] + 1
+    assert client.sample("serving:request_count", unnamed) == before[1] + 1
+
+
+def test_metadata_in_upper_case_asks_for_the_status(client: Client) -> None:
+    assert "model_version_status" in client.http("GET", "/v1/models/m/METADATA").json()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        (b"/v1/models/%C3%A9", 404, b"Could not find any versions of model \xc3\xa9"),
+        (b"/v1/models/\xe9", 404, b"Could not find any versions of model \xe9"),
+        (b"/v1/models/%FF/versions/3", 404, b"Could not find version 3 of model \xff"),
+        (b"/v1/models/%FF/metadata", 404, b"Servable not found for request: Latest(\xff)"),
+        (b"/v1/models/a%2Fb+%zz", 404, b"Could not find any versions of model a/b+%zz"),
+        (b"/v1/models/%FF:what", 400, b"Malformed request: GET /v1/models/%FF:what"),
+        (b"/v1/models/", 400, b"Malformed request: GET /v1/models/"),
+        (b"/v1/models/versions/3", 400, b"Missing model name in request."),
+    ],
+)
+def test_names_are_decoded_to_bytes_that_need_be_no_text(client: Client, path: bytes, status: int, said: bytes) -> None:
+    head, body = _raw(client, b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert body == b'{\n    "error": "' + said + b'"\n}'
+
+
+def test_a_pinned_predict_for_a_name_that_is_no_text_is_not_found(client: Client) -> None:
+    response = client.http("POST", "/v1/models/%FF/versions/3:predict", '{"instances": [1]}')
+    assert response.content == b'{\n    "error": "Servable not found for request: Specific(\xff, 3)"\n}'
+    response = client.http("POST", "/v1/models/m/labels/%FF:predict", '{"instances": [1]}')
+    assert response.content == b'{\n    "error": "Unrecognized servable version label: \xff"\n}'
+
+
+def test_a_signature_name_that_is_no_text_is_refused(client: Client) -> None:
+    response = client.http("POST", "/v1/models/m:predict", b'{"signature_name": "\xff", "instances": [1]}')
+    assert response.status_code == 400
+
+
+def test_a_body_may_come_in_chunks(client: Client) -> None:
+    head = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    chunks = b'9\r\n{"instanc\r\nc;x=y\r\nes": [1.0]}\n\r\n0\r\nTrailer: t\r\n\r\n'
+    assert _raw(client, head + chunks)[1] == b'{\n    "predictions": [4.0\n    ]\n}'
+
+
+@pytest.mark.parametrize("header", [b"Content-Length: many", b"Transfer-Encoding: chunked"])
+def test_a_body_of_unclear_length_is_refused(client: Client, header: bytes) -> None:
+    head, _ = _raw(client, b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\nxx\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_path_outside_v1_closes_the_connection(client: Client) -> None:
+    head, body = _raw(client, b"GET /v1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"\r\nConnection: close\r\n" in head + b"\r\n"
+    assert body.startswith(b"<HTML>")
+
+
+def test_an_origin_needs_only_contain_a_scheme(client: Client) -> None:
+    for headers, status in (({"origin": "x https://e.org"}, 200), ({"Origin": "ftp://e.org"}, 400)):
+        assert client.http("OPTIONS", "/v1/models/m", **headers).status_code == status
+    assert "Access-Control-Allow-Origin" not in client.http("OPTIONS", "/v1/x", Origin="http://e.org").headers
+
+
+def test_with_the_flag_every_answer_under_v1_allows_other_origins() -> None:
+    api = RestApi(_NoCore(), Setting(ServerMetrics()), 1000, "/metrics", allows_cors=True)
+    allowed = (
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Methods", "POST, GET"),
+        ("Access-Control-Allow-Headers", "Content-Type"),
+    )
+    asked = [("OPTIONS", "/v1/x", "http://e.org"), ("OPTIONS", "/v1/x", ""), ("PUT", "/v1/x", ""),
+             ("GET", f"/v1/models/m/versions/{2**63}", ""), ("GET", "/v1/models/m", "")]  # fmt: skip
+    assert {api.answer(method, path, origin, b"").headers for method, path, origin in asked} == {allowed}
+    assert api.answer("GET", "/metrics", "", b"").headers == ()
+
+
+def test_an_error_message_in_a_status_has_its_angle_brackets_escaped() -> None:
+    body = RestApi(_NoCore(), Setting(ServerMetrics()), 1000, None).answer("GET", "/v1/models/m", "", b"").body
+    assert b'"error_message": "a \\u003cb\\u003e \xc3\xa9"' in body
+
+
 def test_the_base_path_is_matched_without_regard_to_case(client: Client) -> None:
     assert client.http("POST", "/V1/Models/m:predict", '{"instances": [1]}').status_code == 200
 
@@ -209,7 +303,7 @@ def test_a_name_that_does_not_exist_makes_a_series_and_one_bad_byte_poisons_the_
     assert client.http("GET", "/v1/models/%FF").status_code == 404
     page = client.http("GET", "/monitoring/prometheus/metrics").content
     assert b'request_count{model_name="we\\"ird\n",status="NOT_FOUND"} 1' in page
-    assert b'request_count{model_name="\xff",status="NOT_FOUND"} 1' in page
+    assert b'request_count{model_name="\xff",status="NOT_FOUND"} ' in page
     with pytest.raises(UnicodeDecodeError):
         page.decode("utf-8")
 
@@ -221,3 +315,19 @@ def test_a_connection_is_kept_for_the_next_request(client: Client) -> None:
         connection.getresponse().read()
         assert connection.sock is not None
     connection.close()
+
+
+class _NoCore:
+    """Knows one version, which failed."""
+
+    def status(self, _: Wanted) -> list[Event]:
+        return [Event("m", 1, State.END, Status(Code.INTERNAL, "a <b> é"))]
+
+
+def _raw(client: Client, request: bytes) -> tuple[bytes, bytes]:
+    """Send bytes as they are; the head and the body of what comes back until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", client.server.rest_port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head, body

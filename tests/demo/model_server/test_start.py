@@ -60,7 +60,7 @@ def test_a_model_that_fails_at_the_start_ends_the_process_with_255(tmp_path: Pat
     base = f"--model_base_path={tmp_path / 'm'}"
     code, said = ended(tmp_path / "log", f"--port={free_port()}", base, *QUICK)
     assert code == 255
-    assert "Failed to start server. Error: UNKNOWN: 1 model(s) did not become available: {{{name: default" in said
+    assert "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: {{{name: default" in said
 
 
 def test_a_label_in_the_file_ends_the_process_unless_the_flag_allows_it(tmp_path: Path) -> None:

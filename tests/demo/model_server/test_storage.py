@@ -44,7 +44,7 @@ def test_files_count_as_well_as_directories_and_one_of_two_names_for_a_number_is
     (tmp_path / "2").touch()
     (tmp_path / "02").mkdir()
     (tmp_path / "notes").mkdir()
-    assert sorted(versions_on_disk(str(tmp_path))) == [1, 2]
+    assert versions_on_disk(str(tmp_path)) == {1: str(tmp_path / "1"), 2: str(tmp_path / "2")}
 
 
 @pytest.mark.parametrize(
