@@ -25,7 +25,7 @@ from airbag_demo.binaries import need_tensorflow
 from airbag_demo.ports import STANDARD, check_free, free_ports
 from airbag_demo.releases import MODEL, trained
 from airbag_demo.report import Report, write
-from airbag_demo.stack import SHIPPED, RemoteServing, Stack, running
+from airbag_demo.stack import DETECTIONS, SHIPPED, Detection, RemoteServing, Stack, running
 from airbag_demo.view import View, summary, timeline
 
 _root_option = click.option(
@@ -76,13 +76,17 @@ def _checkout(root: Path) -> Path:
 @click.group(invoke_without_command=True)
 @click.option("--fault", type=click.Choice([*story.FAULTS, "all"]), default="accuracy", show_default=True,
               help="What is wrong with version 3.")  # fmt: skip
+@click.option("--detection", type=click.Choice(DETECTIONS), default="rules", show_default=True,
+              help="What may see it: rules on the traffic, golden requests too, or these told directly.")  # fmt: skip
 @click.option("--report", "report_file", type=click.Path(path_type=Path, dir_okay=False),
               help="Write what was measured to this JSON file.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep the run folder with logs, journal and configuration.")
 @_ports_option("free")
 @_root_option
 @click.pass_context
-def demo(ctx: click.Context, fault: str, report_file: Path | None, keep: bool, choice: str, root: Path) -> None:
+def demo(
+    ctx: click.Context, fault: str, detection: Detection, report_file: Path | None, keep: bool, choice: str, root: Path
+) -> None:  # fmt: skip
     """Release a bad model and watch the stack roll it back; exit 0 only if it did all that it promises."""
     if ctx.invoked_subcommand is not None:
         return
@@ -92,7 +96,7 @@ def demo(ctx: click.Context, fault: str, report_file: Path | None, keep: bool, c
     faults = story.FAULTS if fault == "all" else (fault,)
     with _ended_by_signals():
         try:
-            reports = [_one(each, _checkout(root), choice, keep, console) for each in faults]
+            reports = [_one(each, detection, _checkout(root), choice, keep, console) for each in faults]
         except KeyboardInterrupt:
             console.print("ended; no process is left behind")
             ctx.exit(130)
@@ -101,11 +105,11 @@ def demo(ctx: click.Context, fault: str, report_file: Path | None, keep: bool, c
     ctx.exit(0 if all(each.passed for each in reports) else 1)
 
 
-def _one(fault: str, root: Path, choice: str, keep: bool, console: Console) -> Report:
+def _one(fault: str, detection: Detection, root: Path, choice: str, keep: bool, console: Console) -> Report:
     releases = trained(root, console.print)
     run = Path(tempfile.mkdtemp(prefix=f"airbag-demo-{fault}-"))
     with _ports(choice) as ports:
-        stack = Stack(root, run, ports)
+        stack = Stack(root, run, ports, detection=detection)
         _start_checked(stack)
         story.fill_store(stack, releases)
         console.rule(f"fault: {fault}")

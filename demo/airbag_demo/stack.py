@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import requests
 import yaml
@@ -36,6 +37,10 @@ SHIPPED = {
 }
 """Every configuration file of the stack and where docker-compose.yml mounts it."""
 
+Detection = Literal["rules", "golden", "direct"]
+DETECTIONS: tuple[Detection, ...] = get_args(Detection)
+"""Prometheus' rules on the traffic alone; golden requests as well; or these told to Alertmanager without Prometheus."""
+
 _FREE_BYTES = 200 * 2**20
 
 
@@ -51,12 +56,13 @@ class RemoteServing:
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack: the checkout it takes its files from, its run folder and its ports."""
+    """One stack: the checkout it takes its files from, its run folder, its ports, and how it may see a bad version."""
 
     root: Path
     run: Path
     ports: Mapping[str, int]
     remote: RemoteServing | None = None
+    detection: Detection = "direct"
 
     @property
     def store(self) -> Path:
@@ -115,9 +121,11 @@ class Stack:
         tokens = self.tokens()
         for shipped in SHIPPED:
             self._copy(self.root / shipped, self.file(shipped), tokens)
+        exporters = self.file("exporters/exporters.yml")
         if self.remote:
-            exporters = self.file("exporters/exporters.yml")
             exporters.write_text(watching(self.remote, exporters.read_text()))
+        if self.detection != "direct":
+            exporters.write_text(detecting(self.detection, exporters.read_text()))
         if not self.token_file.exists():
             self.token_file.touch(mode=0o600)
             self.token_file.write_text(secrets.token_urlsafe(32))
@@ -241,6 +249,15 @@ def watching(remote: RemoteServing, exporters: str) -> str:
     group.pop("model_config_file")
     if remote.models_config:
         group["model_config_file"] = str(remote.models_config.absolute())
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def detecting(by: Detection, exporters: str) -> str:
+    """`exporters.yml` with as much of the fast lane as that way of detection has."""
+    document = yaml.safe_load(exporters)
+    document.pop("alerts", None)
+    for model in document["servings"][0]["models"] if by == "rules" else ():
+        model.pop("golden", None)
     return yaml.safe_dump(document, sort_keys=False)
 
 

@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from sklearn.datasets import load_digits
 
+from airbag_demo.trainer import golden
 from airbag_demo.trainer.export import hoarding, refusing, save, truncate
 from airbag_demo.trainer.network import Classes, Network, Rows, train
 
@@ -47,6 +48,9 @@ def _build(folder: Path) -> None:
     save(second, folder / "faults" / "latency", hoarding)
     save(second, folder / "faults" / "load")
     truncate(folder / "faults" / "load")
+    known = golden.requests(held_pixels, held_digits, [first, second])
+    for release in (*(folder / "good").iterdir(), *(folder / "faults").iterdir()):
+        golden.write(release, known)
     np.savez(folder / "held_out.npz", pixels=held_pixels, digits=held_digits)
 
 
