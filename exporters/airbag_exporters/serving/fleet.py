@@ -88,6 +88,8 @@ class Fleet:
             poller.stop()
         for thread in self._running.values():
             thread.join(timeout=2.0)
+        if self._lock:
+            self._lock.close()
 
     def read(self) -> Iterator[GroupState]:
         """What is known now, group by group."""

@@ -121,10 +121,9 @@ class Probes:
 
 
 def _patience(header: str | None) -> float:
-    try:
-        timeout = float(header or TIMEOUT_DEFAULT)
-    except ValueError:
-        raise Refusal(400, f"{TIMEOUT_HEADER} should be a number of seconds, not {header!r}") from None
+    if header is not None and not re.fullmatch(r"\d{1,9}(\.\d*)?", header):
+        raise Refusal(400, f"{TIMEOUT_HEADER} should be a number of seconds, not {header!r}")
+    timeout = float(header or TIMEOUT_DEFAULT)
     return min(max(timeout - TIMEOUT_OFFSET, 0.0), TIMEOUT_DEFAULT)
 
 
