@@ -6,9 +6,6 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEAD_SECONDS = 10.0  # from the first byte, or the connection, to the end of the headers
-BODY_SECONDS = 60.0  # from there to the end of the body
-HEAD_BYTES = 64 * 1024
 IDLE_SECONDS = 75  # between requests; longer than common scrape intervals, so that connections are used again
 CONNECTIONS = 512  # open at once; below the usual limit of 1024 descriptors
 
@@ -16,12 +13,16 @@ CONNECTIONS = 512  # open at once; below the usual limit of 1024 descriptors
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which ends a connection whose request arrives too slowly or with too large a head."""
 
+    head_seconds = 10.0  # from the connection or the first byte to the end of the headers
+    body_seconds = 60.0  # from there to the end of the body
+    head_bytes = 64 * 1024
+
     _deadline: asyncio.TimerHandle | None = None
     _unused_bytes = 0  # of a head or a trailer that does not end
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in the base class
         super().connection_made(transport)
-        self._expect_within(HEAD_SECONDS)
+        self._expect_within(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._relax()
@@ -29,17 +30,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
-            self._expect_within(HEAD_SECONDS)
+            self._expect_within(self.head_seconds)
         self._unused_bytes += len(data)
         super().data_received(data)
-        if self._unused_bytes > HEAD_BYTES and not self.transport.is_closing():
+        if self._unused_bytes > self.head_bytes and not self.transport.is_closing():
             self.send_400_response("The head of the request is too large.")
 
     def on_headers_complete(self) -> None:
-        if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > HEAD_BYTES:
+        if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > self.head_bytes:
             raise ValueError("the head of the request is too large")  # stops the parser; uvicorn answers 400
         self._unused_bytes = 0
-        self._expect_within(BODY_SECONDS)
+        self._expect_within(self.body_seconds)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

@@ -17,6 +17,8 @@ from airbag.web_tls import CIPHERS, ClientAuth, Version, server_context
 
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 
+_NOT_USERS = "should be names with bcrypt hashes"
+
 _HEADERS: dict[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
@@ -57,8 +59,10 @@ def _cipher(name: str) -> str:
 
 def _users(given: object) -> object:
     """All at once, and never with the value: it may be a password."""
+    if given is None:
+        return {}
     if not isinstance(given, dict):
-        return given if given is not None else {}
+        raise ValueError(_NOT_USERS)  # noqa: TRY004 - pydantic collects these
     wrong = [name for name, hashed in given.items() if not (isinstance(hashed, str) and _BCRYPT.fullmatch(hashed))]
     problems = [f"the value of {name!r} should be a bcrypt hash, such as $2y$10$ and 53 characters" for name in wrong]
     problems += [f"the name {name!r} should have no colon" for name in given if ":" in name]
@@ -72,9 +76,9 @@ def _headers(given: Mapping[str, str]) -> Mapping[str, str]:
     for name, text in given.items():
         allowed = _HEADERS.get(name, ())
         if not (text.isascii() and text.isprintable()):
-            problems.append(f"{name} should be printable ASCII")
+            problems.append(f"{name!r} should be printable ASCII")
         elif text and allowed and text.lower() not in allowed:
-            problems.append(f"{name} should be {' or '.join(allowed)}, not {text!r}")
+            problems.append(f"{name!r} should be {' or '.join(allowed)}, not {text!r}")
     if problems:
         raise ValueError("; ".join(problems))
     return {name: text for name, text in given.items() if text}
@@ -158,6 +162,8 @@ def _reworded(problem: Problem, path: Path) -> Problem:
     remedy = _UNSUPPORTED.get(problem.path)
     if remedy:
         return Problem(problem.path, "is a key of exporter-toolkit that Airbag does not have", remedy)
+    if problem.what.startswith(_NOT_USERS):
+        return Problem(problem.path, _NOT_USERS)  # without the value: it may be a password
     if problem.path == str(path):
         return dataclasses.replace(problem, remedy="give a file that can be read with --web.config.file")
     return problem

@@ -18,7 +18,7 @@ from airbag.web_config import RateLimit
 from airbag.web_file import WebFile
 
 _REMEMBERED = 256  # passwords found right
-_WAITING = 16  # password checks in the queue
+_WAITING = 16  # password checks at once, all but one in the queue
 _BCRYPT_BYTES = 72  # bcrypt looks at no more; the library refuses longer ones instead of cutting them
 
 
@@ -33,6 +33,7 @@ class Passwords:
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, None] = {}
         self._turn = anyio.CapacityLimiter(1)
+        self._asking = 0
 
     async def accepts(self, users: Mapping[str, str], authorization: str) -> bool:
         """Whether the Authorization header holds a name of `users` and its password. Raises Busy.
@@ -47,9 +48,13 @@ class Passwords:
         remembered = self._digest(name, hashed, password)
         if remembered in self._right:
             return True
-        if self._turn.statistics().tasks_waiting >= _WAITING:
+        if self._asking >= _WAITING:
             raise Busy
-        right = await anyio.to_thread.run_sync(self._check, remembered, password, hashed, limiter=self._turn)
+        self._asking += 1
+        try:
+            right = await anyio.to_thread.run_sync(self._check, remembered, password, hashed, limiter=self._turn)
+        finally:
+            self._asking -= 1
         if not right or name not in users:
             return False
         self._right[remembered] = None

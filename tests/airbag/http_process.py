@@ -14,6 +14,24 @@ import requests
 from tests.fakes.ports import free_port
 from tests.fakes.wait import until
 
+GUARDED = """
+import sys
+from pathlib import Path
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from airbag import log
+from airbag.http import Address, Surface, Web, serve
+from airbag.web_file import WebFile
+
+log.setup()
+surface = Surface("guarded", about="A <b>guarded</b> process.")
+routes = [*surface.routes(), Route("/own", lambda _request: PlainTextResponse("own"))]
+web = Web(Address.parse(sys.argv[2]), WebFile(Path(sys.argv[1]) / "web.yml"))
+serve(Starlette(routes=routes), surface, web, own_auth=lambda path: path == "/own")
+"""
+"""A process that reads web.yml in its folder; /own is exempt from passwords."""
+
 
 @dataclass(frozen=True)
 class Running:
