@@ -17,7 +17,7 @@ class Kind(Enum):
         "check `rest` and `native_metrics_path` of this target",
     )
     REFUSED = (
-        "Prometheus refuses this page: a model name in a request put bytes into it that are no UTF-8; Airbag reads on",
+        "Prometheus refuses this page (Airbag reads on): a model name in a request put bytes into it that are no UTF-8",
         "only a restart of the server clears it; a proxy before its ports that refuses such names prevents it",
     )
     UNREADABLE = ("lines of request_count or request_latency make no sense and are not counted", _LOOK)
