@@ -145,19 +145,18 @@ class Prober:
                 self._busy.discard(model)
 
     def _ask(self, model: str, version: int) -> None:
-        life = self._lives.get((model, version))
-        if life is None:
-            return
-        began = self._clock.monotonic()
+        with self._lock:
+            life = self._lives.get((model, version))
+            if life is None:
+                return
+            life.standing = replace(life.standing, asked_at=self._clock.monotonic())
         is_answered = self._prepare(model, version, life)
         for request in life.requests or () if is_answered else ():
             is_answered = self._one(model, version, life, request)
             if not is_answered:
                 break  # the others would wait as long
         with self._lock:
-            asked = replace(life.standing, asked_at=began, wrong=bool(life.failing), unanswered=not is_answered)
-            # The standing may have been renewed by a poll meanwhile: who answers by default is that poll's word.
-            life.standing = replace(asked, default_since=life.standing.default_since)
+            life.standing = replace(life.standing, wrong=bool(life.failing), unanswered=not is_answered)
 
     def _prepare(self, model: str, version: int, life: Life) -> bool:
         """Find out what to ask, and in which types; whether the server told."""
@@ -167,7 +166,9 @@ class Prober:
             try:
                 life.signatures = self._reader.signatures(model, version, self.plan.scripts[model].golden.timeout)
             except RemoteError as error:
-                log.info("no golden request could be asked", extra=self._names(model, version) | {"reason": str(error)})
+                log.debug(
+                    "no golden request could be asked", extra=self._names(model, version) | {"reason": str(error)}
+                )
                 return False
         return True
 
