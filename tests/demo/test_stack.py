@@ -10,7 +10,8 @@ import pytest
 from airbag.serving.groups import load_servings
 from airbag_demo.ports import STANDARD
 from airbag_demo.releases import publish
-from airbag_demo.stack import SHIPPED, RemoteServing, Stack
+from airbag_demo.stack import SHIPPED, Detection, RemoteServing, Stack
+from airbag_exporters.config import load_exporters
 
 ROOT = Path(__file__).parents[2]
 PORTS = {name: 20001 + index for index, name in enumerate(STANDARD)}
@@ -71,6 +72,20 @@ def test_a_server_without_its_config_file_is_watched_and_cannot_be_touched(tmp_p
     [group] = load_servings(stack.file("exporters/exporters.yml")).servings
     assert group.targets[0].rest is None
     assert group.model_config_file is None
+
+
+@pytest.mark.parametrize(
+    ("detection", "asks", "tells"), [("rules", False, False), ("golden", True, False), ("direct", True, True)]
+)
+def test_a_way_of_detection_has_as_much_of_the_fast_lane_as_it_says(
+    tmp_path: Path, detection: Detection, asks: bool, tells: bool
+) -> None:
+    stack = Stack(ROOT, tmp_path, PORTS, detection=detection)
+    stack.prepare()
+    stack.check()
+    config = load_exporters(stack.file("exporters/exporters.yml"))
+    assert (config.servings[0].models[0].golden is not None) is asks
+    assert (config.alerts.alertmanager_urls if config.alerts else ()) == ((stack.url("alertmanager"),) if tells else ())
 
 
 def test_a_release_appears_in_the_store_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -38,3 +38,17 @@ def test_a_bad_release_is_seen_rolled_back_and_proven_good_again(fault: str, tmp
         assert report["first_bad_at"] < report["acted_at"] < report["first_good_at"]
     if fault in ("accuracy", "errors"):
         assert report["accuracy_bad"] < 0.5
+
+
+@pytest.mark.story
+@pytest.mark.usefixtures("releases")
+def test_golden_requests_that_fail_call_for_the_rollback_before_any_rule_has_fired(tmp_path: Path) -> None:
+    """Given the fast lane, when a version that fails is released, then 2 is back though no rule's delay has passed."""
+    file = tmp_path / "report.json"
+    command = [sys.executable, "-m", "airbag", "demo", "--fault", "errors", "--detection", "direct"]
+    command += ["--report", str(file), "--root", str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=220, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [report] = json.loads(file.read_text())
+    assert (report["outcome"], report["requests_lost"]) == ("recovered", 0)
+    assert report["alert_at"] - report["first_bad_at"] < 2  # what every rule waits

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from airbag.cli import airbag
 from airbag.errors import ConfigError
+from airbag_exporters.config import Alerts
 from airbag_exporters.serving.golden.file import load_golden, load_inputs
 from airbag_exporters.serving.golden.values import Values
+from tests.fakes.binaries import ROOT
 
 GOOD = {"name": "seven", "inputs": {"x": [[1, 2]]}, "expect": {"y": {"values": [3.5], "atol": 0.1}}}
 
@@ -147,3 +151,15 @@ def test_the_fast_lane_needs_addresses_and_shows_no_passwords(tmp_path: Path, al
     refused = CliRunner().invoke(airbag, ["exporter", "serving", f"--config.file={config}", "--config.check"]).exception
     assert problem in str(refused)
     assert "u:p" not in str(refused)
+
+
+def test_the_examples_of_the_page_about_golden_requests_are_accepted(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "golden-requests.md").read_text()
+    inputs, golden = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "inputs.json").write_text(inputs)
+    (tmp_path / "golden.json").write_text(golden)
+    assert [request.name for request in load_inputs(tmp_path / "inputs.json")] == ["seven", "eight"]
+    [request] = load_golden(tmp_path / "golden.json")
+    assert sorted(request.expect) == ["digit", "probabilities", "score"]
+    alerts = yaml.safe_load(re.findall(r"```yaml\n(alerts:.*?)```", page, re.DOTALL)[0])["alerts"]
+    assert Alerts.model_validate_json(json.dumps(alerts)).labels == {}

@@ -18,7 +18,7 @@ from airbag_exporters.serving.golden.prober import Prober
 _PROBE = ("serving", "target", "model_name", "model_version", "probe")
 SUCCESS = Family(
     "airbag_tfs_probe_success", "gauge",
-    "1 while the version answers the golden request as expected, 0 when it was wrong twice or late three times in a row.",
+    "1 while the version answers the golden request as expected, 0 when wrong twice or late three times in a row.",
     _PROBE,
 )  # fmt: skip
 DURATION = Family(
