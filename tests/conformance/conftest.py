@@ -21,7 +21,7 @@ from tests.conformance.kit.world import World, entry
 from tests.fakes import saved_models
 
 LOCAL = [sys.executable, "-m", "airbag_demo.model_server"]
-ORDER = ("main", "inline", "batching", "own", "doomed")
+ORDER = ("main", "inline", "batching", "own")
 OPTIONS = {
     "--target": "host:port of the gRPC port of a running server; it will be reconfigured",
     "--rest": "host:port of its REST port",
@@ -55,10 +55,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.user_properties.append(("row", [row.section, row.statement, row.evidence]))
 
 
-def _turn(item: pytest.Item) -> tuple[int, int]:
+def _turn(item: pytest.Item) -> tuple[bool, int, int]:
     row = rows.of(item)
     assert row is not None
-    return ORDER.index(row.group), row.late
+    return row.is_destructive, ORDER.index(row.group), row.late
 
 
 def _option(config: pytest.Config, name: str) -> str:
@@ -86,10 +86,10 @@ class Servers:
         self._name = ""
         self._current: tuple[World, Facts] | Exception | None = None
 
-    def get(self, group: str) -> tuple[World, Facts]:
+    def get(self, row: rows.Row) -> tuple[World, Facts]:
         """Raises again what went wrong when this server was made ready for the first time."""
-        target = _option(self._config, "--target")
-        name = "target" if target and not (group == "doomed" and _command(self._config)) else group
+        target, group = _option(self._config, "--target"), row.group
+        name = "target" if target and not (row.is_destructive and _command(self._config)) else group
         if name != self._name:
             self.close()
             self._name = name
@@ -176,25 +176,20 @@ def servers(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest, servers: Servers) -> World:
+def world(request: pytest.FixtureRequest, servers: Servers) -> Iterator[World]:
     """The server for this row; the row is skipped where that server cannot show it."""
     row = rows.of(request.node)
     assert row is not None
     config = request.config
-    if row.group == "doomed" and not _command(config) and _option(config, "--destructive") != "1":
+    if row.is_destructive and not _command(config) and _option(config, "--destructive") != "1":
         pytest.skip("only a restart heals the server after it: give DESTRUCTIVE=1, or SERVER= for a server of its own")
-    world, facts = servers.get(row.group)
+    world, facts = servers.get(row)
     lacking = facts.lacking(row.needs)
     if lacking:
         pytest.skip(lacking)
-    return world
-
-
-@pytest.fixture
-def facts(world: World, servers: Servers, request: pytest.FixtureRequest) -> Facts:
-    row = rows.of(request.node)
-    assert row is not None
-    return servers.get(row.group)[1]
+    yield world
+    if row.is_destructive and _command(config):
+        servers.close()
 
 
 class Launcher:

@@ -153,7 +153,7 @@ def test_series_stay(world: World) -> None:
     assert world.wire.page().value("cc:saved_model:load_attempt_count", model_path=path, status="success") == 1
 
 
-@row("1.1", group="doomed", needs=PAGE, late=9)
+@row("1.1", needs=PAGE, late=9)
 def test_a_bad_byte_poisons_the_page(world: World) -> None:
     """GET /v1/models/%FF writes a byte into the page that is no UTF-8 (0 Fact 10)"""
     host = world.wire.rest

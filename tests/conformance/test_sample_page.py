@@ -20,7 +20,7 @@ def test_the_real_page_keeps_the_rule(rule: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "broken"),
     [
-        ("names keep the leading colon, and hold nothing but letters, digits, _ and :", b"# TYPE tensorflow:x counter\n"),
+        ("names keep the leading colon, and hold nothing but letters, digits, _ and :", b"# TYPE a:x counter\n"),
         ("there is no HELP, and nothing but TYPE lines and samples without timestamps", b'# HELP x y\n'),
         ("there is no HELP, and nothing but TYPE lines and samples without timestamps", b'x{a="b"} 1 1700000000\n'),
         ("a histogram is cumulative buckets up to +Inf, then _sum, then _count",

@@ -15,7 +15,8 @@ class Row:
     """`evidence` is the reference's own: R was run on the real core, S read in its source, T tried with its parts.
 
     `group` names the server that the row gets when the suite starts servers itself. `needs` are facts about the
-    server (see `facts`); where one does not hold the row is skipped. Rows with a higher `late` run later.
+    server (see `facts`); where one does not hold the row is skipped. Rows with a higher `late` run later; from 9 on
+    only a restart heals the server.
     """
 
     section: str
@@ -24,6 +25,10 @@ class Row:
     group: str = "main"
     needs: tuple[str, ...] = ()
     late: int = 0
+
+    @property
+    def is_destructive(self) -> bool:
+        return self.late >= 9
 
 
 def row(section: str, **more: Any) -> pytest.MarkDecorator:

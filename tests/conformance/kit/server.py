@@ -36,15 +36,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "inline": ("--max_num_load_retries=2", "--load_retry_interval_micros=1500000", "--grpc_max_threads=64"),
     "batching": ("--enable_batching=true", "--batching_parameters_file={folder}/batching.config"),
 }
-GROUPS["doomed"] = GROUPS["main"]
 STATED: dict[str, frozenset[str]] = {
     "main": frozenset({"page", "labels", "threads", "quick failures", "config poll", "health"}),
     "inline": frozenset({"page", "no labels", "inline"}),
     "batching": frozenset({"page", "no labels", "inline", "batching"}),
 }
 """What is true of each group, since its flags say so; everything else is not."""
-STATED["doomed"] = STATED["main"]
-ATTEMPTS = {"main": 2, "inline": 3, "doomed": 2}
+ATTEMPTS = {"main": 2, "inline": 3}
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from tests.conformance.kit.store import Store, replace
@@ -72,18 +73,34 @@ class World:
         saved_models.slow(base["slow"], 1, 1.0)
         saved_models.add_model(self.base(self.canary), 1)
 
+    def fill(self, text: str) -> str:
+        """The full names of shared models for `$m`, `$pair` and so on."""
+        return Template(text).safe_substitute(self.shared)
+
     @property
     def canary(self) -> str:
         return f"canary-{self._prefix}"
 
-    def text(self, models: Mapping[str, str] | None = None, *, labels: bool = True, **paths: str) -> str:
-        """The whole configuration: the shared models and these, each with more text of its own."""
+    def text(
+        self,
+        models: Mapping[str, str] | None = None,
+        *,
+        labels: bool = True,
+        paths: Mapping[str, str] | None = None,
+        extra: Sequence[str] = (),
+    ) -> str:
+        """The whole configuration: the shared models and these, each with more text of its own.
+
+        `paths` are base paths other than the usual; `extra` are entries as they are.
+        """
         shared = {self.shared[kind]: more for kind, more in BASE.items()}
         if labels:
             shared[self.shared["m"]] += STABLE
         every = {**shared, self.canary: "", **(models or {})}
-        entries = [entry(name, paths.get(name) or self.seen(self.base(name)), more) for name, more in every.items()]
-        return "model_config_list {\n" + "\n".join(entries) + "\n}\n"
+        entries = [
+            entry(name, (paths or {}).get(name) or self.seen(self.base(name)), more) for name, more in every.items()
+        ]
+        return "model_config_list {\n" + "\n".join([*entries, *extra]) + "\n}\n"
 
     def config(self, models: Mapping[str, str] | None = None, **more: Any) -> Any:
         return parse_config(self.text(models, **more))

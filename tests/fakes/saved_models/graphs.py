@@ -179,9 +179,8 @@ def _already_exists(graph: Graph) -> Any:
 
 
 def _resource_exhausted(graph: Graph) -> Any:
-    tf = graph.tf
-    size = tf.cast(tf.size(graph.x), tf.int64) * 0 + (1 << 50)
-    return tf.fill(tf.stack([size]), tf.reduce_sum(graph.x))
+    """A staging area too small for what is put into it; running out of memory would be tried again for 10 s."""
+    return graph.after(graph.tf.raw_ops.Stage(values=[graph.x], memory_limit=1))
 
 
 def _unimplemented(graph: Graph) -> Any:
