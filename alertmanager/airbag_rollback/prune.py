@@ -103,7 +103,7 @@ def _refusal(state: str, path: Path, error: OSError) -> str:
     return f"{state} {error.filename or path} cannot be removed: {error.strerror or error}; {remedy}"
 
 
-class NotPruned(AirbagError):
-    """Something that was to be removed is still there; the message lists it."""
+class Unfinished(AirbagError):
+    """The command did what it could; the message lists what it could not."""
 
     reason = "prune"

@@ -12,8 +12,14 @@ from typing import Any
 
 import pytest
 
+from airbag.config import load
 from airbag.repository import checksum
+from airbag.serving.groups import load_servings
 from airbag.serving.model_config import ModelConfigFile
+from airbag_rollback.config import Policy
+from airbag_rollback.look import Lookout
+from airbag_rollback.prune import prune
+from airbag_rollback.store import Store, Survey
 from tests.fakes import saved_models
 from tests.fakes.alertmanager_api import alert
 from tests.fakes.rollback import Surroundings, bench
@@ -256,6 +262,40 @@ def test_a_folder_that_is_not_here_is_refused_with_the_remedy(store: Surrounding
     done = airbag(store, "prune", "digits")
     assert done.returncode == 1
     assert "run this where the model store is mounted at the path that models.config names" in done.stderr
+
+
+def test_a_model_that_cannot_be_looked_at_does_not_hide_the_others(store: Surroundings) -> None:
+    (store.folder / "store" / "digits").rename(store.folder / "gone")
+    exporters = store.folder / "exporters.yml"
+    more = f'  - name: bare\n    targets: [{{name: one, grpc: "{store.serving.address}"}}]\n    models: [{{name: x}}]\n'
+    exporters.write_text(exporters.read_text() + more)
+    for command in ("list", "prune"):
+        done = airbag(store, command)
+        assert done.returncode == 1
+        assert "main/other in" in done.stdout
+        assert "serving bare: has no model_config_file" in done.stderr
+        assert "main/digits: " in done.stderr
+
+
+def test_a_version_that_cannot_be_renamed_is_reported_and_the_next_one_goes(store: Surroundings) -> None:
+    policy = load(store.policy_file, Policy)
+    lookout = Lookout()
+    found = Store(policy, load_servings(policy.exporters_file), lookout, time.time)
+    [(group, name)] = found.models("digits", None)
+
+    def look_again(before: Survey, version: int) -> Survey:
+        now = found.survey(group, name, {"keep_last": 2}, before, (version,))
+        if version == 2:
+            (now.base / "2").rename(now.base / "2.mine")  # somebody else is quicker
+        return now
+
+    removals = list(prune(found.survey(group, name, {"keep_last": 2}), look_again))
+    lookout.close()
+    assert [(each.name, each.removed, each.failed) for each in removals] == [
+        ("1", True, False), ("2", False, True), ("3", True, False),
+    ]  # fmt: skip
+    assert "2 cannot be removed: No such file or directory" in removals[1].text
+    assert on_disk(store) == ["2.mine", *"4567"]
 
 
 def test_a_model_that_nobody_knows_is_refused(store: Surroundings) -> None:

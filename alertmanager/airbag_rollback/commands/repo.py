@@ -20,7 +20,7 @@ from airbag_rollback import prune as pruning
 from airbag_rollback.commands import repo_text as text
 from airbag_rollback.config import Policy
 from airbag_rollback.look import Lookout
-from airbag_rollback.prune import NotPruned, Removal
+from airbag_rollback.prune import Removal, Unfinished
 from airbag_rollback.store import Store, Survey
 
 R = TypeVar("R")
@@ -63,16 +63,20 @@ def repo() -> None:
 @_options
 def list_(model: str | None, with_checksum: bool, serving: str | None, config_file: Path, form: str) -> None:
     """List the versions of MODEL, or of every model."""
-    documents = []
+    documents: list[dict[str, Any]] = []
+    problems: list[str] = []
     with _store(config_file) as store:
         for group, name in store.models(model, serving):
-            survey = store.survey(group, name)
+            try:
+                survey = store.survey(group, name)
+            except AirbagError as error:
+                problems.append(str(error))
+                continue
             documents.append(text.document(survey, store.serving_signatures(survey), _sums(survey, with_checksum)))
             if form == "table":
                 _console().print(text.listing(survey, documents[-1], store.now()))
                 _notes(survey)
-    if form == "json":
-        click.echo(text.as_json(documents))
+    _end(documents, problems, form)
 
 
 @repo.command()
@@ -125,10 +129,14 @@ def prune(
             if form == "table":
                 _console().print(text.pruning(survey, removals, dry_run=not yes))
                 _notes(survey)
+    _end(documents, problems, form)
+
+
+def _end(documents: list[dict[str, Any]], problems: list[str], form: str) -> None:
     if form == "json":
         click.echo(text.as_json(documents))
     if problems:
-        raise NotPruned("\nairbag: ".join(problems))
+        raise Unfinished("\nairbag: ".join(problems))
 
 
 def _remove(store: Store, survey: Survey, keep: dict[str, float]) -> list[Removal]:

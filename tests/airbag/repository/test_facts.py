@@ -178,6 +178,17 @@ def test_a_version_that_rests_is_not_opened_again(tmp_path: Path) -> None:
     assert not look(path, 1, NOW).complete
 
 
+def test_what_was_wrong_is_looked_at_again_although_nothing_seems_to_have_changed(tmp_path: Path) -> None:
+    """As after `chmod`, or on a disk that had a fault."""
+    path = saved_models.add_model(tmp_path, 1)
+    data = (path / "saved_model.pb").read_bytes()
+    (path / "saved_model.pb").write_bytes(b"\xff" * len(data))
+    first = look(age(path), 1, NOW)
+    (path / "saved_model.pb").write_bytes(data)
+    assert first.problem != ""
+    assert look(age(path), 1, NOW, first).complete
+
+
 def test_a_scan_takes_those_that_rest_as_they_were_unless_they_are_picked(tmp_path: Path) -> None:
     for version in (1, 2):
         age(saved_models.add_model(tmp_path, version))

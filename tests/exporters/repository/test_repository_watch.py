@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +173,24 @@ def test_retention_shows_what_would_go(store: Store) -> None:
     assert store.values("version_would_be_pruned")["1"] == 0
 
 
+def test_a_version_that_a_label_stands_for_would_stay(store: Store) -> None:
+    store.state = replace(store.state, labels={("digits", "old"): 1, ("digits", "none"): None, ("other", "new"): 2})
+    store.watch.scan()
+    assert store.values("version_would_be_pruned") == {"1": 0, "2": 0, "3": 0, "4": 0}
+
+
+def test_a_group_whose_models_config_cannot_be_read_might_need_any_folder(store: Store) -> None:
+    lost = replace(store.seen(), group=store.seen().group.model_copy(
+        update={"name": "second", "model_config_file": store.folder / "none.config"}
+    ))  # fmt: skip
+    watch = RepositoryWatch(lambda: [store.seen(), lost], store.clock, store.ask)
+    watch.scan()
+    page = watch.page().decode()
+    assert 'airbag_repo_scan_success{serving="second",model_name="digits"} 0' in page
+    assert "airbag_repo_version_complete{" in page
+    assert "airbag_repo_version_would_be_pruned{" not in page
+
+
 def test_while_it_is_not_known_what_serves_nothing_is_said_about_pruning(store: Store) -> None:
     store.state = TargetState()
     store.watch.scan()
@@ -312,6 +330,20 @@ def test_the_threads_end_in_the_middle_of_a_large_file(tmp_path: Path) -> None:
     assert time.monotonic() - started < 5
     assert "repository hash" not in {thread.name for thread in threading.enumerate()}
     assert hasher.get(Job(tmp_path / "1", "stamp")) is None
+
+
+def test_hashing_keeps_to_its_rate(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "data").write_bytes(bytes(4 << 20))
+    hasher, job = Hasher(SystemClock(), rate=8 << 20), Job(tmp_path / "1", "stamp")
+    started = time.monotonic()
+    hasher.start()
+    hasher.want([job])
+    try:
+        until(lambda: hasher.get(job), what="the checksum")
+        assert time.monotonic() - started >= 0.5
+    finally:
+        hasher.stop()
 
 
 def test_a_version_that_cannot_be_hashed_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
