@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -44,6 +44,7 @@ class Watched:
     own: OwnRequests
     clock: SetClock
     folder: Path
+    shown: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def configure(self, *models: str, golden: str = "file: golden.json, timeout: 5s") -> None:
         """Have these models asked."""
@@ -52,11 +53,19 @@ class Watched:
         self.probing.adopt(parse(text, ExportersConfig, source="test", base=self.folder))
 
     def poll(self, *available: int, model: str = "m", default: int | None = None) -> None:
-        """A poll shows these versions AVAILABLE; the highest answers by default unless told otherwise."""
-        statuses = tuple(VersionStatus(version, State.AVAILABLE) for version in available)
-        defaults = {model: default or max(available, default=None)}
+        """A poll shows these versions of a model AVAILABLE, and the other models as before.
+
+        The highest answers by default unless told otherwise.
+        """
+        self.shown[model] = available
         self.server.models[model] = dict.fromkeys(available, Status.AVAILABLE)
-        state = TargetState(polled_at=self.clock.now(), versions={model: statuses}, defaults=defaults)
+        versions = {
+            name: tuple(VersionStatus(version, State.AVAILABLE) for version in shown)
+            for name, shown in self.shown.items()
+        }
+        defaults = {name: max(shown, default=None) for name, shown in self.shown.items()}
+        defaults[model] = default or defaults[model]
+        state = TargetState(polled_at=self.clock.now(), versions=versions, defaults=defaults)
         self.probing.listener("main", "a", self.own)(state)
 
     def samples(self, name: str) -> dict[tuple[str, ...], float]:
@@ -203,12 +212,35 @@ def test_a_version_that_hangs_keeps_no_other_model_waiting_and_is_asked_once_at_
     watched.server.hold.clear()
     watched.poll(7, model="n")
     until(lambda: watched.server.predictions(7) == 1, what="the request that hangs")
-    watched.clock.sleep(30)
-    watched.poll(7, model="n")
-    watched.poll(1)
-    until(lambda: watched.success() == {1: 1}, what="the other model's result")
+    for results in (1, 2, 3):
+        watched.settled(results, 1)
+        watched.clock.sleep(30)
+    assert watched.success() == {1: 1}
     assert watched.server.predictions(7) == 1
     watched.server.hold.set()
+
+
+def test_what_a_version_says_after_it_left_does_not_count(watched: Watched) -> None:
+    watched.server.late = {1}
+    watched.server.hold.clear()
+    watched.poll(1)
+    until(lambda: watched.server.predictions(1) == 1, what="the request that hangs")
+    watched.poll()
+    watched.server.hold.set()
+    watched.settled(1, 2)
+    assert watched.success() == {2: 1}
+
+
+def test_after_a_request_without_an_answer_the_others_wait_for_the_next_turn(watched: Watched) -> None:
+    (watched.folder / "golden.json").write_text(
+        GOLDEN.replace("]", ', {"name": "three", "inputs": {"x": 1}, "expect": {"y": {"values": 2}}}]')
+    )
+    watched.configure()
+    watched.server.answers[1] = [grpc.StatusCode.UNAVAILABLE, 2.0]
+    watched.settled(1, 1)
+    watched.clock.sleep(5)
+    watched.settled(3, 1)
+    assert watched.outcomes() == {"right": 2, "wrong": 0, "unanswered": 1}
 
 
 def test_many_models_are_asked_by_few_threads(watched: Watched) -> None:
