@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,6 +31,17 @@ def _accuracy(network: Network, pixels: Rows, digits: Classes) -> float:
     return float(np.mean(np.argmax(network.logits(pixels).numpy(), axis=1) == digits))
 
 
+def _card(version: Path, accuracy: float) -> None:
+    """The facts about a release that the serving exporter shows."""
+    facts = {
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "metrics": {"accuracy": accuracy},
+        "owner": "airbag demo",
+        "data_revision": "scikit-learn digits",
+    }
+    (version / "airbag.yaml").write_text(json.dumps(facts))  # JSON is YAML
+
+
 def _build(folder: Path) -> None:
     pixels, digits = _rows()
     held_pixels, held_digits = pixels[:HELD_OUT], digits[:HELD_OUT]
@@ -48,6 +61,8 @@ def _build(folder: Path) -> None:
     save(second, folder / "faults" / "latency", hoarding)
     save(second, folder / "faults" / "load")
     truncate(folder / "faults" / "load")
+    for name, network in {"good/1": first, "good/2": second, "faults/accuracy": mislabelled}.items():
+        _card(folder / name, _accuracy(network, held_pixels, held_digits))
     known = golden.requests(held_pixels, held_digits, [first, second])
     for release in (*(folder / "good").iterdir(), *(folder / "faults").iterdir()):
         golden.write(release, known)
