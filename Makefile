@@ -32,6 +32,10 @@ check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated 
 	@$(BIN)/lint-imports
 	@sh -n demo/bootstrap.sh
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## Fuzz the parser of TF Serving's metrics page (SECONDS=3600)
+	@$(BIN)/python tests/fuzz/fuzz_native.py -max_total_time=$(or $(SECONDS),3600) $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.dev binaries ## Run the benchmarks (NAME=one to run one)
 	@set -e; for file in $(if $(NAME),bench/$(NAME).py,$(wildcard bench/[a-z]*.py)); do $(BIN)/python $$file; done

@@ -8,12 +8,14 @@ import socket
 import time
 from typing import TYPE_CHECKING, cast
 
-from airbag.errors import Refused, Unreachable
+from airbag.errors import Garbled, Refused, Unreachable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 PATH = "/monitoring/prometheus/metrics"
+PAGE_MAX = 64 << 20
+"""Clients make the page grow with every model name that they invent."""
 _HEADERS = {"Accept": "text/plain", "Accept-Encoding": "identity", "User-Agent": "airbag", "Connection": "close"}
 
 
@@ -21,7 +23,8 @@ def fetch(address: str, path: str, timeout: float) -> bytes:
     """The page at `address` (HOST:PORT), byte for byte: it may hold bytes that are no UTF-8.
 
     `timeout` bounds the whole transfer in seconds, also from a server that sends a little at a time. Raises Unreachable
-    when no whole page came, Refused with the HTTP status as its `code` for any answer but 200.
+    when no whole page came, Garbled when it is larger than PAGE_MAX, Refused with the HTTP status as its `code` for any
+    answer but 200.
     """
     url = f"http://{address}{path}"  # never a query string: the server answers 400 to one
     deadline = time.monotonic() + timeout
@@ -34,7 +37,12 @@ def fetch(address: str, path: str, timeout: float) -> bytes:
             response = connection.getresponse()
             if response.status != http.client.OK:
                 raise Refused(_refusal(url, response.status), str(response.status))
-            return response.read()
+            page = response.read(PAGE_MAX + 1)
+            if len(page) > PAGE_MAX:
+                raise Garbled(f"GET {url}: more than {PAGE_MAX >> 20} MiB; restart the server to be rid of its series")
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
+            return page
     except TimeoutError as error:
         raise Unreachable(f"GET {url}: no whole page within {timeout:g} s") from error
     except (OSError, http.client.HTTPException, ValueError) as error:

@@ -16,9 +16,9 @@ def samples(state: TargetState) -> dict[tuple[str, frozenset[tuple[str, str]]], 
             for s in found}  # fmt: skip
 
 
-def value(state: TargetState, name: str, **labels: str) -> float | None:
+def value(seen: TargetState, name: str, /, **labels: str) -> float | None:
     """The one sample with at least these labels, or None."""
-    found = [v for (n, each), v in samples(state).items() if n == name and labels.items() <= dict(each).items()]
+    found = [v for (n, each), v in samples(seen).items() if n == name and labels.items() <= dict(each).items()]
     assert len(found) < 2, f"{name}{labels} is not one sample"
     return found[0] if found else None
 

@@ -100,6 +100,13 @@ def test_a_line_that_was_lost_is_no_restart() -> None:
     assert attribution.observe(Sample({"m": STEADY}, whole, {"m": STEADY}), ROUTING) == [Increase(lost, "2", 1)]
 
 
+def test_counting_begins_with_the_first_whole_page() -> None:
+    attribution = Attribution()
+    torn = Page({}, (Defect(Kind.TORN),))
+    assert attribution.observe(Sample({"m": STEADY}, torn, {"m": STEADY}), ROUTING) == []
+    assert attribution.observe(sample(10), ROUTING) == [Increase(OK, SWITCHING, 10)]
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"), [(set(), "2"), ({2}, "2"), ({1}, SWITCHING), ({1, 2}, SWITCHING), ({3}, SWITCHING)]
 )

@@ -184,6 +184,27 @@ def test_counters_survive_a_restart_of_the_server(server: Server, tmp_path: Path
         until(lambda: counted(exporter, "switching") == 5, what="the counters of the new process")
 
 
+def test_counters_go_on_after_the_exporter_was_killed(server: Server, tmp_path: Path) -> None:
+    config = config_of(server, tmp_path)
+    config.write_text(f"state_folder: state\n{config.read_text()}")
+    with running("serving", config) as exporter:
+        until(lambda: counted(exporter, "switching") == 4, what="the first poll")
+        until_polled(exporter)
+        server.count(3)
+        until(lambda: counted(exporter, "2") == 8, what="the traffic of version 2")
+        exporter.process.kill()
+        exporter.process.wait()
+    server.count(4)  # answered by whom? nobody looked
+    with running("serving", config) as exporter:
+        until(lambda: counted(exporter, "switching") == 8, what="what was answered while no exporter ran")
+        assert counted(exporter, "2") == 8
+        two = {"model_name": "digits", "model_version": "2"}
+        assert exporter.value("airbag_tfs_answers_total", **two) == 8
+        until_polled(exporter)
+        server.count(5)
+        until(lambda: counted(exporter, "2") == 12, what="the traffic of version 2 again")
+
+
 def test_a_reload_keeps_the_counters_and_a_refused_one_keeps_the_configuration(server: Server, tmp_path: Path) -> None:
     path = config_of(server, tmp_path)
     with running("serving", path) as exporter:

@@ -117,7 +117,7 @@ class Attribution:
         any model's.
         """
         self._see(sample.before)
-        if sample.page is None:
+        if sample.page is None or (self.last is None and not sample.page.complete):  # what it lacks is not at 0
             self._see(sample.after)
             return []
         looks: list[Look] = [*self._looks, sample.after]

@@ -104,6 +104,11 @@ class Fleet:
         file = self._files.get(group.model_config_file) if group.model_config_file else None
         return file.models() if file else {}
 
+    def file_of(self, serving: str) -> Mapping[str, FileModel]:
+        """The same by the name of the group; empty for one that is not configured."""
+        group = self._config.group(serving)
+        return self.file(group) if group else {}
+
     def not_ready(self) -> str | None:
         """Which targets nobody has tried to poll yet."""
         waiting = [

@@ -10,7 +10,7 @@ from airbag.exposition import Family, Samples
 from airbag.serving.groups import Expectations
 from airbag.serving.values import State, VersionStatus
 from airbag_exporters.serving import families
-from airbag_exporters.serving.attribution import MULTIPLE, SWITCHING
+from airbag_exporters.serving.attribution import MULTIPLE
 from airbag_exporters.serving.native import INF
 from airbag_exporters.serving.totals import EDGES, OTHER, STATUSES, Owned, Totals
 
@@ -56,7 +56,7 @@ class TargetPage:
             facts[each] = self._facts.get(each) or _facts_lines(self._names, each)
             for family, text in facts[each].items():
                 chunks[family].append(text)
-        for who in (*owned, Owned(OTHER, MULTIPLE), Owned(OTHER, SWITCHING)):
+        for who in (*owned, Owned(OTHER, MULTIPLE)):
             traffic[who] = self._traffic.get(who) or _Traffic(self._names, who)
             for family, text in traffic[who].lines(totals).items():
                 chunks[family].append(text)

@@ -28,6 +28,7 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 INTERVAL = 1.0
+REASON_MAX = 1000
 STALE_AFTER = 5.0
 """Seconds for which what was last seen of a server is still shown while it cannot be read."""
 
@@ -204,7 +205,7 @@ class Poller:
         for part, failure in seen.failures.items():
             if failure and part not in self._failing_since:
                 self._failing_since[part] = self._clock.monotonic()
-                detail = {"part": part, "reason": str(failure)}
+                detail = {"part": part, "reason": str(failure)[:REASON_MAX]}
                 if part in _REMEDIES:
                     detail["remedy"] = _REMEDIES[part]
                 log.warning("cannot be read", extra={**self._names(), **detail})

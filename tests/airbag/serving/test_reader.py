@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from airbag.errors import Garbled, Refused, Unreachable
+from airbag.serving.native_page import PAGE_MAX
 from airbag.serving.reader import Reader
 from airbag.serving.values import Endpoint, State, VersionStatus
+from tests.exporters.native_page import page_server
 from tests.fakes.tfs_wire import FakeServing, Status, serving
 
 PAGE = b'# TYPE :tensorflow:serving:request_count counter\n:x{model_name="\xff"} 1\n'
@@ -228,6 +230,15 @@ def test_nobody_on_the_rest_port_is_unreachable() -> None:
 def test_a_page_cut_off_in_the_middle_is_unreachable() -> None:
     with _page(cut=True) as rest, _reader(rest) as reader, pytest.raises(Unreachable, match="IncompleteRead"):
         reader.native_page()
+
+
+def test_a_page_without_measure_is_refused_before_it_fills_the_memory() -> None:
+    with page_server() as server, _reader(server.address) as reader:
+        server.page = bytes(PAGE_MAX)
+        assert len(reader.native_page(20)) == PAGE_MAX
+        server.page = bytes(PAGE_MAX + 1)
+        with pytest.raises(Garbled, match="more than 64 MiB"):
+            reader.native_page(20)
 
 
 def test_a_server_without_rest_address_has_no_page() -> None:
