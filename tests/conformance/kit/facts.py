@@ -17,13 +17,15 @@ WANTED: Mapping[str, str] = {
     "page": "needs the metrics page: --monitoring_config_file=FILE with `prometheus_config { enable: true }`",
     "labels": "needs --allow_version_labels_for_unavailable_models=true",
     "no labels": "needs a server without --allow_version_labels_for_unavailable_models",
+    "health": "needs --enable_grpc_healthcheck_service=true",
+    "batching": "needs --enable_batching=true and --batching_parameters_file= with the values in docs/conformance.md",
+    "config poll": "needs --model_config_file_poll_wait_seconds=1, and CONFIG= naming the file of --model_config_file",
     "threads": "needs --num_load_threads=2 --num_unload_threads=2",
     "inline": "needs --num_load_threads=0, the default",
     "quick failures": "needs --max_num_load_retries=1 --load_retry_interval_micros=200000",
-    "config poll": "needs --model_config_file_poll_wait_seconds=1, and CONFIG= naming the file of --model_config_file",
-    "batching": "needs --enable_batching=true and --batching_parameters_file= with the values in docs/conformance.md",
-    "health": "needs --enable_grpc_healthcheck_service=true",
 }
+"""In the order in which they are asked: the cheap ones first."""
+OPPOSITES: Mapping[str, str] = {"no labels": "labels", "inline": "threads"}
 
 
 class Facts:
@@ -37,13 +39,14 @@ class Facts:
 
     def holds(self, name: str) -> bool:
         if name not in self._known:
-            self._known[name] = PROBES[name](self._world)
+            opposite = OPPOSITES.get(name)
+            self._known[name] = not self.holds(opposite) if opposite else PROBES[name](self._world)
         return self._known[name]
 
     def lacking(self, needs: tuple[str, ...]) -> str | None:
-        """Why a row with these needs cannot run here; None if it can. The cheap questions are asked first."""
+        """Why a row with these needs cannot run here; None if it can."""
         over_rest = {"rest"} if {"page", "batching"} & {*needs} else set()
-        for name in sorted({*needs, *over_rest}, key=list(PROBES).index):
+        for name in sorted({*needs, *over_rest}, key=list(WANTED).index):
             if not self.holds(name):
                 return WANTED[name]
         return None
@@ -131,12 +134,9 @@ PROBES: Mapping[str, Callable[[World], bool]] = {
     "rest": lambda world: world.wire.rest is not None,
     "page": _has_page,
     "labels": _allows_labels,
-    "no labels": lambda world: not _allows_labels(world),
     "health": _is_healthy,
     "batching": _batches,
     "config poll": _polls_config,
     "threads": _loads_side_by_side,
-    "inline": lambda world: not _loads_side_by_side(world),
     "quick failures": _fails_quickly,
 }
-"""The cheap ones first."""
