@@ -112,7 +112,7 @@ class BatchScheduler:
         """Put the tasks in that `split` makes of a request, given the room in the open batch. StatusError."""
         with self._changed:
             queue.add(split(queue.room()), time.monotonic())
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _run(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tensorflow_serving.config import model_server_config_pb2
 
 from airbag_demo.model_server.core import Wanted, poll_config
+from airbag_demo.model_server.states import StateMonitor
 from airbag_demo.model_server.status import StatusError
 from tests.demo.model_server.fake_loader import CoreBench, FakeLoader, labels, specific
 from tests.fakes.wait import until
@@ -167,6 +169,27 @@ def test_the_whole_label_map_is_replaced_at_once(bench: CoreBench) -> None:
     bench.reload(f"m {specific(1, 2)} {labels({'stable': 2})}")
     assert bench.answering("m", label="stable") == 2
     assert bench.answering("m", label="canary") == "INVALID_ARGUMENT: Unrecognized servable version label: canary"
+
+
+def test_a_label_cannot_name_a_version_that_is_still_loading(bench: CoreBench, loader: FakeLoader) -> None:
+    loader.gates["m/3"] = threading.Event()
+    bench.put("m", 3)
+    bench.reload(f"m {specific(1, 2, 3)}")
+    bench.wait("m", "3 LOADING, 2 AVAILABLE, 1 AVAILABLE")
+    assert bench.refusal(f"m {specific(1, 2, 3)} {labels({'canary': 3})}") == UNAVAILABLE.format(version=3, name="m")
+    loader.gates["m/3"].set()
+    bench.wait("m", "3 AVAILABLE, 2 AVAILABLE, 1 AVAILABLE")
+
+
+def test_a_reload_leaves_nothing_behind_that_listens(bench: CoreBench) -> None:
+    def monitors() -> int:
+        gc.collect()
+        return sum(isinstance(one, StateMonitor) for one in gc.get_objects())
+
+    before = monitors()
+    for _ in range(3):
+        bench.reload(f"m {specific(1, 2)}")
+    assert monitors() == before
 
 
 def test_labels_stay_as_they_were_when_one_of_them_is_refused(bench: CoreBench) -> None:

@@ -114,6 +114,13 @@ def test_a_load_that_succeeds_on_a_retry_is_available(bench_of: BenchOf, caplog:
     assert "Loading servable: {name: m version: 1} failed: NOT_FOUND: no graph" in caplog.text
 
 
+def test_a_negative_pause_between_tries_is_none(bench_of: BenchOf) -> None:
+    loader = FakeLoader()
+    loader.failures["m/1"] = 2
+    bench_of(loader, max_retries=2, retry_seconds=-1.0).serve(1)
+    assert loader.attempts == ["m/1"] * 3
+
+
 def test_with_no_load_threads_a_retrying_load_blocks_every_other_model(bench_of: BenchOf) -> None:
     loader = FakeLoader()
     loader.failures["bad/1"] = 99
