@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from airbag.errors import StartError
-from airbag.http_limits import CONNECTIONS, IDLE_SECONDS, BoundedProtocol
+from airbag.http_limits import CONNECTIONS, IDLE_SECONDS, BoundedProtocol, calm
 from airbag.surface import Surface
 from airbag.web_file import WebFile
 from airbag.web_guard import Guard
@@ -89,8 +89,8 @@ def serve(
         guarded = Guard(app, web.file, own_auth)
         context = FollowingContext.of(web.file.context) if web.file.encrypts else None
     config = uvicorn.Config(
-        guarded, http=BoundedProtocol, log_config=None, log_level="warning", access_log=False, lifespan="on",
-        server_header=False, ws="none", timeout_graceful_shutdown=int(shutdown_timeout),
+        calm(guarded), http=BoundedProtocol, log_config=None, log_level="warning", access_log=False, lifespan="on",
+        server_header=False, proxy_headers=False, ws="none", timeout_graceful_shutdown=int(shutdown_timeout),
         timeout_keep_alive=IDLE_SECONDS, limit_concurrency=CONNECTIONS,
         ssl_context_factory=(lambda *_: context) if context else None,
     )  # fmt: skip

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 IDLE_SECONDS = 75  # between requests; longer than common scrape intervals, so that connections are used again
 CONNECTIONS = 512  # open at once; below the usual limit of 1024 descriptors
+
+log = logging.getLogger("airbag.http")
+
+
+def calm(app: ASGIApp) -> ASGIApp:
+    """The application, for which a client that went away is no error worth a traceback."""
+
+    async def without_tracebacks(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except ClientDisconnect:
+            log.debug("the client went away", extra={"path": scope["path"]})
+
+    return without_tracebacks
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -37,7 +54,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response("The head of the request is too large.")
 
     def on_headers_complete(self) -> None:
-        if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > self.head_bytes:
+        lines = sum(len(name) + len(value) + 4 for name, value in self.headers)  # 4 for ": " and the line's end
+        if lines + len(self.url) > self.head_bytes:
             raise ValueError("the head of the request is too large")  # stops the parser; uvicorn answers 400
         self._unused_bytes = 0
         self._expect_within(self.body_seconds)
