@@ -44,6 +44,10 @@ def test_a_version_that_ended_well_has_not_failed() -> None:
     assert told(VersionStatus(3, State.AVAILABLE), VersionStatus(3, State.END), VersionStatus(3, State.END)) == [[]] * 3
 
 
+def test_only_a_version_that_has_ended_has_failed() -> None:
+    assert told(*[VersionStatus(3, State.LOADING, "INTERNAL")] * 3) == [[]] * 3
+
+
 def test_a_failure_keeps_the_time_of_the_poll_that_told_it_first() -> None:
     file = {"m": FileModel(Policy(Kind.SPECIFIC, versions=(3,)), "/m", ())}
     loads = Loads()

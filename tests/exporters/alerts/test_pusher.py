@@ -104,11 +104,17 @@ def test_an_alertmanager_that_refuses_or_is_away_is_asked_again_a_few_times_and_
 
 
 def test_nothing_is_sent_for_what_ended_before_anybody_was_told(manager: FakeAlertmanager) -> None:
-    with pushing(manager.url) as (pusher, _):
-        pusher.hold("a", [])
-        pusher.hold("b", [alert()])
-        until(lambda: manager.alerts, timeout=5, what="the alert")
-        assert len(manager.alerts) == 1
+    sent = Counter({"delivered": 0, "failed": 0})
+    pusher = Pusher([manager.url], {}, SystemClock(), sent, lambda: None)
+    pusher.hold("a", [alert()])
+    pusher.hold("a", [])
+    pusher.start()
+    pusher.hold("b", [alert(version=4)])
+    until(lambda: manager.alerts, timeout=5, what="the other alert")
+    pusher.stop()
+    pusher.join()
+    assert [each["labels"]["model_version"] for each in manager.alerts] == ["4"]
+    assert sent["delivered"] == 1
 
 
 def test_stopping_says_nothing_so_that_a_restart_resolves_nothing(manager: FakeAlertmanager) -> None:
