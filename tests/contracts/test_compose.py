@@ -21,6 +21,7 @@ from airbag.config import replace_tokens
 from airbag_demo.model_server.flags import Flags
 from airbag_demo.ports import STANDARD, addresses
 from airbag_demo.stack import SHIPPED, Stack
+from airbag_exporters.config import load_exporters
 from tests.fakes.binaries import ROOT, run
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -101,7 +102,7 @@ def test_every_path_that_a_service_s_files_name_is_there_inside_it(name: str) ->
     code = "\n".join(line.partition("#")[0] for text in texts for line in text.splitlines())
     named = set(re.findall(r"(?<![\w.-])/(?:models|etc|run|var)(?:/[\w*.-]+)+", code))
     if name == "quality-exporter":
-        named -= {"/models/models.config"}  # it reads the same exporters.yml and never looks there
+        named -= {"/models/models.config", "/var/lib/airbag/exporter"}  # same exporters.yml; it never looks there
     missing = {path for path in named if not any(f"{path}/".startswith(f"{mount}/") for mount in mounts)}
     assert not missing
 
@@ -183,7 +184,9 @@ def test_only_the_receiver_can_write_to_the_model_store_and_nobody_to_configurat
 
 def test_what_must_survive_a_new_container_lies_in_a_named_volume() -> None:
     kept = {name: {source for source in _mounts(name).values() if source in COMPOSE["volumes"]} for name in SERVICES}
-    assert {name for name, volumes in kept.items() if volumes} == {"receiver", "prometheus", "alertmanager", "grafana"}
+    ours, upstream = {"receiver", "serving-exporter"}, {"prometheus", "alertmanager", "grafana"}
+    assert {name for name, volumes in kept.items() if volumes} == ours | upstream
+    assert _mounts("serving-exporter")[str(load_exporters(ROOT / "exporters/exporters.yml").state_folder)]
     assert _mounts("prometheus")[_flags("prometheus")["storage.tsdb.path"]] == "prometheus-data"
     assert _mounts("alertmanager")[_flags("alertmanager")["storage.path"]] == "alertmanager-data"
 
