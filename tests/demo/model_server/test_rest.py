@@ -298,6 +298,16 @@ def test_rest_requests_are_counted_with_the_verb_as_typed_and_looks_without_one(
     assert client.sample("serving:request_count", 'model_name="pair",status="OK"') == counted + 3
 
 
+def test_a_rest_request_that_fails_is_counted_and_not_timed(client: Client) -> None:
+    timed = [f'model_name="failing",API="{api}",entrypoint="REST"' for api in ("predict", "")]
+    refused = 'model_name="failing",status="INVALID_ARGUMENT"'
+    before = client.sample("serving:request_count", refused)
+    client.http("POST", "/v1/models/failing:predict", '{"instances": [1]}')
+    client.http("GET", "/v1/models/failing/versions/9")
+    assert client.sample("serving:request_count", refused) == before + 1
+    assert [client.sample("serving:request_latency_count", labels) for labels in timed] == [0, 0]
+
+
 def test_a_name_that_does_not_exist_makes_a_series_and_one_bad_byte_poisons_the_page(client: Client) -> None:
     client.http("GET", "/v1/models/we%22ird%0A")
     assert client.http("GET", "/v1/models/%FF").status_code == 404
