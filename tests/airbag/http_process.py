@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +51,24 @@ class Running:
         return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{metric} "))
 
 
-@contextmanager
-def running(source: str, folder: Path, *arguments: str) -> Iterator[Running]:
+def running(source: str, folder: Path, *arguments: str) -> AbstractContextManager[Running]:
     """Run Python source as `python -c SOURCE FOLDER :PORT ARGUMENTS...` and wait until it listens."""
     port = free_port()
+    return listening([sys.executable, "-c", source, str(folder), f":{port}", *arguments], port, folder)
+
+
+@contextmanager
+def listening(command: Sequence[str], port: int, folder: Path) -> Iterator[Running]:
+    """Run one of our processes in `folder` and wait until its log says that it listens; end it whatever happens."""
     log = folder / "log"
-    command = [sys.executable, "-c", source, str(folder), f":{port}", *arguments]
-    with log.open("wb") as output, subprocess.Popen(command, stderr=output) as child:
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, cwd=folder) as child:
         try:
             until(lambda: "msg=listening" in log.read_text() or child.poll() is not None, timeout=60, what="listening")
+            assert child.poll() is None, log.read_text()
             yield Running(child, port, log)
         finally:
-            child.kill()
+            child.terminate()
+            try:
+                child.wait(20)
+            except subprocess.TimeoutExpired:
+                child.kill()
