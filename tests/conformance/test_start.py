@@ -10,9 +10,9 @@ import grpc
 import pytest
 import trustme
 
-from tests.conformance.conftest import Launcher
 from tests.conformance.kit.rows import row, table
 from tests.conformance.kit.server import Running, answers
+from tests.conformance.kit.servers import Launcher
 from tests.conformance.kit.watch import Call, stays
 from tests.conformance.kit.wire import METRICS_PATH, Wire, parse_config, refusal
 from tests.conformance.kit.world import BOTH, entry, labels
@@ -45,7 +45,7 @@ def test_a_failing_model(launcher: Launcher) -> None:
     code, said = launcher.end(f"--model_base_path={launcher.base()}", *QUICK)
     assert code == 255
     assert "Failed to start server" in said
-    assert "1 model(s) did not become available" in said
+    assert "did not become available" in said
 
 
 @row("4.5", **OWN)

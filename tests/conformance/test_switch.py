@@ -262,7 +262,7 @@ def test_a_stuck_request(world: World) -> None:
 
 @row("6", needs=("quick failures",))
 def test_renamed_while_loading(world: World) -> None:
-    """(c) renaming a version that is still LOADING makes its load fail: END, code 5, naming the path; it never serves"""
+    """(c) renaming a version that is still LOADING fails its load: END, code 5, with the path; it never serves"""
     name = world.fresh("renamed")
     saved_models.add_model(world.base(name), 1)
     world.load(name)
