@@ -5,16 +5,21 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
+import time
 
 import pytest
 
+from airbag_demo.model_server import http_server
 from airbag_demo.model_server.core import Wanted
 from airbag_demo.model_server.metrics import ServerMetrics
-from airbag_demo.model_server.rest_api import RestApi
+from airbag_demo.model_server.rest_api import Reply, RestApi
 from airbag_demo.model_server.setting import Setting
 from airbag_demo.model_server.states import Event, State
 from airbag_demo.model_server.status import Code, Status
 from tests.demo.model_server.client import Client
+from tests.fakes.ports import free_port
+from tests.fakes.wait import until
 
 
 def error(response: object) -> str:
@@ -325,6 +330,38 @@ def test_a_connection_is_kept_for_the_next_request(client: Client) -> None:
         connection.getresponse().read()
         assert connection.sock is not None
     connection.close()
+
+
+@pytest.mark.parametrize(("threads", "at_work"), [(1, 0), (2, 1), (3, 2)])
+def test_one_of_the_threads_only_accepts_so_that_with_one_nothing_is_answered(threads: int, at_work: int) -> None:
+    api, port = _SlowApi(), free_port()
+    server = http_server.serve(api, "127.0.0.1", port, threads)
+    connections = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(3)]
+    try:
+        for connection in connections:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        until(lambda: api.calls == at_work, what="the requests at work")
+        time.sleep(0.3)  # in which no more may be taken up
+        assert api.calls == at_work
+    finally:
+        api.gate.set()
+        for connection in connections:
+            connection.close()
+        server.shutdown()
+        server.server_close()
+
+
+class _SlowApi:
+    """Answers when its gate opens."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.calls = 0
+
+    def answer(self, *_: object) -> Reply:
+        self.calls += 1
+        self.gate.wait(20)
+        return Reply(200, "text/plain", b"")
 
 
 class _NoCore:
