@@ -68,6 +68,7 @@ def test_below_the_threshold_is_bad_for_signals_that_should_be_high() -> None:
         ({"baseline": replace(GOOD, samples=1)}, Kind.WAIT, "baseline_not_enough_data"),
         ({"baseline": BAD, "yields": True}, Kind.SUPPRESS, "not_the_release"),
         ({"baseline": None, "yields": True}, Kind.SUPPRESS, "baseline_no_data"),
+        ({"baseline": Measurement(detail="no answer"), "yields": True}, Kind.WAIT, "baseline_no_data"),
         ({"measured": GOOD, "alert_at": 999.6}, Kind.WAIT, "measured_before"),
         ({"measured": GOOD, "alert_at": 999.4}, Kind.SUPPRESS, "good"),
         ({"measured": BAD, "alert_at": 1000.0}, Kind.PLAN, "bad"),

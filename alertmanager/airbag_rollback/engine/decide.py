@@ -148,7 +148,8 @@ def _the_world(ask: Question) -> Decision | None:
         kind = Kind.SUPPRESS if ask.yields else Kind.PAGE
         return Decision(kind, "not_the_release", f"{ask.suspect} is bad and so was the version before: {text}")
     reason = "baseline_no_data" if verdict is Verdict.NO_DATA else "baseline_not_enough_data"
-    kind = Kind.SUPPRESS if ask.yields else Kind.WAIT
+    is_asked_again = ask.baseline is not None and ask.baseline.detail  # Prometheus gave no answer this time
+    kind = Kind.SUPPRESS if ask.yields and not is_asked_again else Kind.WAIT
     return Decision(kind, reason, f"{ask.suspect} is bad, but {text}: {verdict}")
 
 
