@@ -60,6 +60,7 @@ def both(world: World, made: dict[int, str]) -> str:
     return name
 
 
+LOGGING = "logging_config { sampling_config { sampling_rate: 1 } } model_platform:"
 FAULTS = {
     "step 3: a name that is listed twice is INVALID_ARGUMENT": (
         {"extra": ['config { name: "$m" base_path: "/x" model_platform: "tensorflow" }']}, "INVALID_ARGUMENT: .*", "",
@@ -84,7 +85,7 @@ FAULTS = {
         "INVALID_ARGUMENT: .*", "labels",
     ),
     "step 10: a logging_config is INVALID_ARGUMENT No request-logger-creator provided., everything is applied": (
-        {"change": ("canary", "model_platform:", "logging_config { } model_platform:")},
+        {"change": ("canary", "model_platform:", LOGGING)},
         r"INVALID_ARGUMENT: No request-logger-creator provided\.", "labels versions",
     ),
 }  # fmt: skip
