@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -359,6 +361,18 @@ def test_a_model_may_bring_its_own_parameters_or_want_no_batching(tmp_path: Path
     (tmp_path / "batching_params.pbtxt").write_text("max_batch_size { value: three }")
     with pytest.raises(StatusError, match="Invalid protobuf file"):
         batching.batcher(Graph().run, str(tmp_path))
+
+
+def test_a_closed_batcher_leaves_no_queue_behind() -> None:
+    scheduler, graph = BatchScheduler(1), Graph()
+    batcher = Batcher(graph.run, BatchingParameters(), scheduler, ServerMetrics())
+    batcher.run({"x": np.ones(1)}, ["y"])
+    forgotten = weakref.ref(batcher)
+    batcher.close()
+    batcher = Batcher(graph.run, BatchingParameters(), scheduler, ServerMetrics())
+    batcher.run({"x": np.ones(1)}, ["y"])  # the thread, too, has forgotten its last batch now
+    gc.collect()
+    assert forgotten() is None
 
 
 def test_the_server_batches_over_both_entrances_and_refuses_what_is_too_large(tmp_path: Path) -> None:
