@@ -118,6 +118,12 @@ def test_a_busy_address_is_one_clear_message() -> None:
             bind(Address("127.0.0.1", port))
 
 
+def test_answers_are_not_held_back_for_an_acknowledgement() -> None:
+    """asyncio turns Nagle's delay off only for sockets that name their protocol; without, each answer takes 40 ms."""
+    with bind(Address("127.0.0.1", 0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [

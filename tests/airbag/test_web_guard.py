@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +178,23 @@ def test_a_flood_of_passwords_is_turned_away_and_locks_out_nobody_known() -> Non
     turned_away, still = asyncio.run(flood())
     assert turned_away == 44
     assert still
+
+
+def test_passwords_are_computed_one_at_a_time() -> None:
+    known = {"alice": hashed("secret", cost=9)}
+
+    async def ask() -> int:
+        passwords = Passwords()
+        await asyncio.gather(*(passwords.accepts(known, basic("alice", f"wrong{n}")) for n in range(8)))
+        return sum(thread.name == "AnyIO worker thread" for thread in threading.enumerate())
+
+    assert asyncio.run(ask()) == 1
+
+
+def test_a_long_password_counts_as_htpasswd_counts_it() -> None:
+    known = {"alice": hashed("a" * 72)}
+    assert asyncio.run(Passwords().accepts(known, basic("alice", "a" * 100)))
+    assert not asyncio.run(Passwords().accepts(known, basic("alice", "a" * 71)))
 
 
 def test_the_rate_limit_lets_a_burst_through_and_then_one_per_interval() -> None:
