@@ -20,7 +20,6 @@ from tests.fakes.clock import SetClock
 from tests.fakes.tfs_wire import FakeServing, Status, serving
 from tests.fakes.wait import until
 
-
 MODULE = Module(models=(ModelEntry(name="m", labels=("stable", "nosuch")),))
 
 
