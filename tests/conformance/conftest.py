@@ -26,7 +26,7 @@ OPTIONS = {
     "--server-config": "the file given to --model_config_file; default MODELS/models.config if it is there",
     "--server": "a command that starts a server, flags are appended; default without --target: the local model server",
     "--destructive": "1: also run the rows after which only a restart heals the target",
-    "--patience": "seconds to wait for a state (30)",
+    "--patience": "seconds to wait for a state (60)",
 }
 
 
@@ -66,7 +66,7 @@ def options(config: pytest.Config) -> Options:
     command = shlex.split(text("--server")) or (None if text("--target") else LOCAL)
     return Options(
         text("--target"), text("--rest"), text("--models"), text("--server-models"), text("--server-config"),
-        command, text("--destructive") == "1", float(text("--patience") or 30),
+        command, text("--destructive") == "1", float(text("--patience") or 60),
     )  # fmt: skip
 
 

@@ -90,13 +90,13 @@ def _loads_side_by_side(world: World) -> bool:
 
 
 def _fails_quickly(world: World) -> bool:
-    """A failing load ends within a third of the patience. If not, the version is repaired and the server waited for."""
+    """A failing load ends within a quarter of the patience. If not, the version is repaired and the server waited for."""
     name = world.fresh("failing")
     saved_models.add_model(world.base(name), 1)
     world.load(name)
     broken = saved_models.truncated(world.base(name), 2)
     try:
-        until(lambda: world.wire.versions(name).get(2) == "END", timeout=max(10.0, world.patience / 3), what="the end")
+        until(lambda: world.wire.versions(name).get(2) == "END", timeout=max(10.0, world.patience / 4), what="the end")
     except AssertionError:
         broken.rename(broken.with_name("was-broken"))
         saved_models.add_model(world.base(name), 2)
@@ -112,7 +112,7 @@ def _polls_config(world: World) -> bool:
     saved_models.add_model(world.base(name), 1)
     with world.polled() as write, contextlib.suppress(AssertionError):
         write(world.text({name: ""}))
-        until(lambda: world.wire.states(name) == "1 AVAILABLE", timeout=max(10.0, world.patience / 3), what="the poll")
+        until(lambda: world.wire.states(name) == "1 AVAILABLE", timeout=max(10.0, world.patience / 4), what="the poll")
         return True
     return False
 
