@@ -90,7 +90,7 @@ def _loads_side_by_side(world: World) -> bool:
 
 
 def _fails_quickly(world: World) -> bool:
-    """A failing load ends within a quarter of the patience. If not, the version is repaired and the server waited for."""
+    """A failing load ends within a quarter of the patience. If not, it is repaired and the server waited for."""
     name = world.fresh("failing")
     saved_models.add_model(world.base(name), 1)
     world.load(name)
