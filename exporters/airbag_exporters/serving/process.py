@@ -34,7 +34,10 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         fleet.adopt(new)
         probes.adopt(new)
 
-    surface = Surface("airbag serving exporter", not_ready=fleet.not_ready, reload=reload)
+    about = (
+        "Counts what TensorFlow Serving does for the model version that did it. Servers that are not listed: /probe."
+    )
+    surface = Surface("airbag serving exporter", not_ready=fleet.not_ready, reload=reload, about=about)
     surface.pages += [lambda: fleet_page(fleet.read()), lambda: [probing.page()], lambda: [store.page()]]
 
     @contextlib.asynccontextmanager

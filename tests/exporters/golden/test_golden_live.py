@@ -14,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from airbag.cli import airbag
 from airbag.clock import SystemClock
+from airbag.serving.reader import Reader
+from airbag.serving.values import Endpoint, State
 from airbag_exporters.config import load_exporters
 from airbag_exporters.serving.fleet import Fleet
 from airbag_exporters.serving.golden.file import load_golden
@@ -145,6 +147,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "servings:\n  - name: main\n    model_config_file: models.config\n    models: [{name: m}]\n"
             f'    targets: [{{name: a, grpc: "{server.grpc_address}"}}]\n'
         )
+        with Reader(Endpoint(server.grpc_address)) as reader:
+            until(
+                lambda: [each.state for each in reader.versions("m")] == [State.AVAILABLE] * 2,
+                timeout=30,
+                what="both versions: the ports open with the first one",
+            )
         yield folder
 
 
