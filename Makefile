@@ -32,6 +32,15 @@ check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated 
 	@$(BIN)/lint-imports
 	@sh -n demo/bootstrap.sh
 
+# Its own servers can run side by side; a target is one server.
+.PHONY: conformance
+conformance: $(VENV)/.dev ## Compare a server with TF Serving's contract (TARGET= REST= MODELS=, or SERVER=; docs/conformance.md)
+	@$(BIN)/pytest tests/conformance $(if $(TARGET)$(SERVER),-p no:xdist,-n 3 --dist worksteal) --timeout=900 \
+		$(if $(TARGET),--target $(TARGET)) $(if $(REST),--rest $(REST)) $(if $(MODELS),--models $(MODELS)) \
+		$(if $(SERVER_MODELS),--server-models $(SERVER_MODELS)) $(if $(CONFIG),--server-config $(CONFIG)) \
+		$(if $(SERVER),--server '$(SERVER)') $(if $(DESTRUCTIVE),--destructive $(DESTRUCTIVE)) \
+		$(if $(PATIENCE),--patience $(PATIENCE)) $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## Fuzz the parser of TF Serving's metrics page (SECONDS=3600)
 	@$(BIN)/python tests/fuzz/fuzz_native.py -max_total_time=$(or $(SECONDS),3600) $(ARGS)
