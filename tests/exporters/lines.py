@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from airbag_exporters.serving.poll import TargetState
 from airbag_exporters.serving.scrape import probe_page
+from airbag_exporters.serving.target_state import TargetState
 
 
 def samples(state: TargetState) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

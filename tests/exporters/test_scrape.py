@@ -12,7 +12,7 @@ from airbag_exporters.serving import families
 from airbag_exporters.serving.attribution import Increase
 from airbag_exporters.serving.native import Requests
 from airbag_exporters.serving.page import ModelFacts, TargetPage
-from airbag_exporters.serving.poll import TargetState
+from airbag_exporters.serving.target_state import TargetState
 from airbag_exporters.serving.totals import EDGES, STATUSES, Totals
 from tests.exporters.lines import requests, samples, value
 from tests.exporters.native_page import histogram

@@ -9,8 +9,8 @@ import pytest
 from airbag.serving.groups import ModelEntry
 from airbag.serving.model_config import Policy
 from airbag.serving.values import State, VersionStatus
-from airbag_exporters.serving.poll import TargetState
 from airbag_exporters.serving.shown import ENDED_KEPT, ENDED_KEPT_FOR, WANTED_KEPT, Shown
+from airbag_exporters.serving.target_state import TargetState
 from airbag_exporters.serving.totals import Owned, Totals
 from airbag_exporters.serving.wanted import FileModel
 from tests.fakes.clock import SetClock

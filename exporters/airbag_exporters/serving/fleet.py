@@ -16,8 +16,9 @@ from airbag.serving.groups import Expectations, ServingGroup
 from airbag.serving.values import Endpoint
 from airbag_exporters.config import ExportersConfig
 from airbag_exporters.serving.own_requests import OwnRequests
-from airbag_exporters.serving.poll import Plan, Poller, TargetState
+from airbag_exporters.serving.poll import Plan, Poller
 from airbag_exporters.serving.state_file import StateFile
+from airbag_exporters.serving.target_state import TargetState
 from airbag_exporters.serving.wanted import FileModel, ModelsFile
 
 Key = tuple[str, str]

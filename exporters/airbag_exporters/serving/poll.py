@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from airbag.clock import Clock
@@ -15,11 +15,12 @@ from airbag.serving.values import Endpoint
 from airbag_exporters.serving import native
 from airbag_exporters.serving.attribution import Attribution
 from airbag_exporters.serving.discovery import Discovery
-from airbag_exporters.serving.look import PARTS, Defaults, Observation, Statuses, observe
+from airbag_exporters.serving.look import PARTS, Observation, observe
 from airbag_exporters.serving.own_requests import OwnRequests
-from airbag_exporters.serving.page import Chunks, TargetPage
+from airbag_exporters.serving.page import TargetPage
 from airbag_exporters.serving.shown import Shown
 from airbag_exporters.serving.state_file import Saved, StateFile
+from airbag_exporters.serving.target_state import TargetState
 from airbag_exporters.serving.totals import Totals
 from airbag_exporters.serving.wanted import FileModel
 
@@ -46,26 +47,6 @@ class Plan:
     endpoint: Endpoint
     module: Module
     file: Callable[[], Mapping[str, FileModel]] = dict
-
-
-@dataclass(frozen=True)
-class TargetState:
-    """What is known about one server, by model name.
-
-    `polled_at` (seconds since the epoch) is None before the first poll ended. `defaults` says who answers now,
-    `last_defaults` who did when somebody last did. `lines` are the sample lines of all that.
-    """
-
-    polled_at: float | None = None
-    duration: float = 0.0
-    parts: Mapping[str, bool] = field(default_factory=dict)
-    models: tuple[ModelEntry, ...] = ()
-    versions: Statuses = field(default_factory=dict)
-    defaults: Defaults = field(default_factory=dict)
-    last_defaults: Mapping[str, int] = field(default_factory=dict)
-    labels: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
-    switches: Mapping[str, int] = field(default_factory=dict)
-    lines: Chunks = field(default_factory=dict)
 
 
 def next_tick(start: float, now: float) -> float:

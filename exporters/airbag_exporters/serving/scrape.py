@@ -9,7 +9,7 @@ from airbag.serving.groups import Expectations
 from airbag_exporters.serving import families
 from airbag_exporters.serving.fleet import GroupState, Key
 from airbag_exporters.serving.page import Chunks, expectation_lines
-from airbag_exporters.serving.poll import TargetState
+from airbag_exporters.serving.target_state import TargetState
 
 
 def fleet_page(groups: Iterable[GroupState]) -> Iterator[bytes]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from airbag.clock import Clock
 from airbag.serving.groups import ModelEntry
 from airbag.serving.values import State, VersionStatus
 from airbag_exporters.serving.attribution import MULTIPLE, SWITCHING
 from airbag_exporters.serving.page import ModelFacts
+from airbag_exporters.serving.target_state import TargetState
 from airbag_exporters.serving.totals import Owned, Totals
 from airbag_exporters.serving.wanted import FileModel, wanted
-
-if TYPE_CHECKING:
-    from airbag_exporters.serving.poll import TargetState
 
 ENDED_KEPT = 3
 WANTED_KEPT = 10

@@ -7,7 +7,7 @@ import pytest
 from airbag.serving.model_config import Kind, Policy
 from airbag.serving.values import State, VersionStatus
 from airbag_exporters.serving.alerts.loads import Loads, next_loads
-from airbag_exporters.serving.poll import TargetState
+from airbag_exporters.serving.target_state import TargetState
 from airbag_exporters.serving.wanted import FileModel
 
 FAILED = VersionStatus(3, State.END, "NOT_FOUND", "no saved_model.pb")

@@ -19,7 +19,7 @@ from airbag.serving.values import State, VersionStatus
 from airbag_exporters.config import ExportersConfig
 from airbag_exporters.serving.golden.probing import Probing
 from airbag_exporters.serving.own_requests import OwnRequests
-from airbag_exporters.serving.poll import TargetState
+from airbag_exporters.serving.target_state import TargetState
 from airbag_exporters.serving.wanted import FileModel
 from tests.exporters.processes import assert_golden, assert_lints, shape
 from tests.fakes.clock import SetClock

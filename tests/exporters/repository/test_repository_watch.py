@@ -21,10 +21,10 @@ from airbag.repository import checksum
 from airbag.serving.groups import ModelEntry, Retention, ServingGroup, Target
 from airbag.serving.proto.tfs_pb2 import SignatureDefMap
 from airbag.serving.values import State, VersionStatus
-from airbag_exporters.serving.poll import TargetState
 from airbag_exporters.serving.repository import RepositoryWatch, Seen
 from airbag_exporters.serving.repository.hashing import Hasher, Job
 from airbag_exporters.serving.repository.watch import LOOKS_MAX
+from airbag_exporters.serving.target_state import TargetState
 from tests.exporters.processes import assert_golden, assert_lints, shape
 from tests.fakes import saved_models
 from tests.fakes.clock import SetClock

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airbag.serving.values import State, VersionStatus
-from airbag_exporters.serving.poll import TargetState
+from airbag_exporters.serving.target_state import TargetState
 from airbag_exporters.serving.wanted import FileModel, wanted
 
 Version = tuple[str, int]

@@ -20,7 +20,7 @@ from airbag_exporters.serving.golden.due import due_at
 from airbag_exporters.serving.golden.file import BESIDE_A_VERSION, Request, load_golden
 from airbag_exporters.serving.golden.life import Life, Verdict
 from airbag_exporters.serving.own_requests import OwnRequests
-from airbag_exporters.serving.poll import TargetState
+from airbag_exporters.serving.target_state import TargetState
 
 log = logging.getLogger("airbag.exporter.serving")
 

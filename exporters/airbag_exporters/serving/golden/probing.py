@@ -17,7 +17,7 @@ from airbag_exporters.serving.golden.file import Request, load_all
 from airbag_exporters.serving.golden.page import render
 from airbag_exporters.serving.golden.prober import ProbePlan, Prober, Script
 from airbag_exporters.serving.own_requests import OwnRequests
-from airbag_exporters.serving.poll import TargetState
+from airbag_exporters.serving.target_state import TargetState
 from airbag_exporters.serving.wanted import FileModel
 
 Key = tuple[str, str]
