@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from airbag.repository import version_number
+
 # Inside a value the server escapes every quote, so that no name of a model can fake such a line.
 _LOADED = re.compile(
     rb'^:tensorflow:cc:saved_model:load_attempt_count\{model_path="((?:[^"\\]|\\.)*+)",status="success"\} (\d{1,18})$',
@@ -30,4 +32,5 @@ def parse(page: bytes) -> Loads:
 def loaded_between(before: Loads, after: Loads) -> list[tuple[str, int]]:
     """Folder of the model and number of the version, for each version that was loaded in between."""
     grown = [PurePosixPath(path) for path, count in after.items() if count > before.get(path, 0)]
-    return [(str(path.parent), int(path.name)) for path in grown if re.fullmatch(r"\s*[+-]?[0-9]+\s*", path.name)]
+    numbered = [(str(path.parent), version_number(path.name)) for path in grown]
+    return [(folder, version) for folder, version in numbered if version is not None]

@@ -116,7 +116,8 @@ class Poller:
         seen = observe(self._open(plan), models, self._clock, self._parser, self.own, self._candidates(models))
         for name, is_known in seen.known.items():
             self._discovery.answered(name, is_known)
-        models = self._discovery.models(plan.module, file)
+        if any(seen.known.values()):
+            models = self._discovery.models(plan.module, file)
         self._count(seen, models, {name: each.base_path for name, each in file.items()})
         self._tell(seen)
         state = self._with_versions(self._with_defaults(self.state, seen), seen)
