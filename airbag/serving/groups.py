@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from airbag.config import Duration, LocalPath, Section, load_section, written_as
+from airbag.serving.quality import ModelQuality
 
 NAME = r"[A-Za-z0-9_.-]{1,100}"
 Name = Annotated[str, written_as(NAME, "1 to 100 letters, digits, `_`, `.` or `-`")]
@@ -64,6 +65,19 @@ class ModelEntry(Section):
     classes: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     expect: Expectations = Expectations()
     golden: Golden | None = None
+    quality: ModelQuality = ModelQuality()
+
+    @model_validator(mode="after")
+    def _has_the_classes_that_its_kind_needs(self) -> Self:
+        quality = self.quality
+        if quality.kind == "binary":
+            if len(self.classes) != 2:
+                raise ValueError(f"is binary and has {len(self.classes)} `classes`; list both, the negative one first")
+            if quality.positive is not None and quality.positive not in self.classes:
+                raise ValueError(f"has the positive class {quality.positive!r}, which is not among its `classes`")
+        elif quality.kind != "multiclass" and self.classes:
+            raise ValueError(f"lists `classes`, which {quality.kind} models do not have")
+        return self
 
 
 class Retention(Section):

@@ -2,26 +2,112 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from airbag.config import Duration, LocalPath, Secret, Section, load, written_as
-from airbag.serving.groups import Module, Name, Servings
-
-
-class Quality(Section):
-    """The section `quality`. With a `token`, both intakes want it as a bearer token."""
-
-    pending_max: Annotated[int, Field(gt=0)] = 200_000
-    label_ttl: Annotated[Duration, Field(gt=0)] = 3600.0
-    token: Secret | None = None
-
+from airbag.serving.groups import Module, Name, Ratio, Servings
 
 # A user name or password in an address would show up in messages; `@` is refused for that.
 Url = Annotated[str, written_as(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", "http(s)://HOST:PORT without user or query")]
+
+Window = Annotated[str, written_as(r"[1-9]\d*[smhd]", 'a whole number and one unit, such as "15s" or "5m"')]
+"""A PromQL range, kept as it is written, because it is part of the names of recording rules."""
+
+
+class RuleWindows(Section):
+    """The windows that recording rules look back over, as `airbag rules build` writes them.
+
+    `verdict` is what rollbacks rest on, evaluated every second; the others are for people.
+    """
+
+    verdict: Window = "15s"
+    quality: Annotated[tuple[Window, ...], Field(max_length=5)] = ("5m", "1h")
+    drift: Annotated[tuple[Window, ...], Field(max_length=5)] = ("15m",)
+
+
+class Limits(Section):
+    """What the intake takes. Beyond `in_flight_bytes` of bodies at once it answers 503, which says: later, please.
+
+    `events_per_second` bounds what all clients together may send in the long run; beyond it they are told 429.
+    """
+
+    body_bytes: Annotated[int, Field(ge=1024)] = 16 << 20
+    decompressed_bytes: Annotated[int, Field(ge=1024)] = 64 << 20
+    in_flight_bytes: Annotated[int, Field(ge=1024)] = 96 << 20
+    events_per_second: Annotated[float, Field(gt=0)] | None = None
+
+
+class RedisLedger(Section):
+    """The join of several replicas. `url` is redis://HOST:PORT/DB or rediss://..., the password is apart."""
+
+    url: Annotated[str, written_as(r"rediss?://[^\s@/?#]+(/\d+)?", "redis://HOST:PORT/DB, without user or password")]
+    username: str | None = None
+    password: Secret | None = None
+    prefix: Annotated[str, written_as(r"[A-Za-z0-9_.:-]{1,60}", "letters, digits, `_`, `.`, `:` or `-`")] = "airbag"
+
+
+class TailedFile(Section):
+    """A file that grows by NDJSON lines, and may be rotated. `path` may end in a pattern such as `*.ndjson`."""
+
+    path: LocalPath
+    kind: Literal["predictions", "labels", "pipeline-runs"]
+
+
+class Streams(Section):
+    """Redis Streams: `stream` holds entries with the fields `kind` and `data` (NDJSON), read as consumer `group`."""
+
+    url: Annotated[str, written_as(r"rediss?://[^\s@/?#]+(/\d+)?", "redis://HOST:PORT/DB, without user or password")]
+    username: str | None = None
+    password: Secret | None = None
+    stream: str = "airbag:events"
+    group: str = "airbag"
+
+
+class Aggregate(Section):
+    """Where `airbag exporter quality --aggregate` finds the replicas whose counters it adds up, and how often."""
+
+    replicas: Annotated[tuple[Url, ...], Field(min_length=1)]
+    interval: Annotated[Duration, Field(ge=1)] = 15.0
+    token: Secret | None = None
+
+
+class Quality(Section):
+    """The section `quality`. With a `token` every intake path wants it as a bearer token.
+
+    Predictions wait for their label for `label_ttl`, at most `pending_max` at a time. `replica` names this process
+    among those that share one Redis; two with the same name must never run at once. Without `redis` the join and the
+    counters lie in `state_folder`, and without that in memory, which a restart forgets.
+    """
+
+    pending_max: Annotated[int, Field(gt=0)] = 1_000_000
+    label_ttl: Annotated[Duration, Field(gt=0)] = 86_400.0
+    early_label_ttl: Annotated[Duration, Field(ge=0)] = 60.0
+    token: Secret | None = None
+    state_folder: LocalPath | None = None
+    replica: Name = Field(default_factory=socket.gethostname)
+    redis: RedisLedger | None = None
+    limits: Limits = Limits()
+    files: tuple[TailedFile, ...] = ()
+    streams: Streams | None = None
+    rules: RuleWindows = RuleWindows()
+    aggregate: Aggregate | None = None
+    version_ttl: Annotated[Duration, Field(ge=60)] = 7 * 86_400.0
+    role_window: Annotated[Duration, Field(ge=1)] = 3600.0
+    series_max: Annotated[int, Field(gt=0)] = 200_000
+
+
+class Pipeline(Section):
+    """A pipeline that feeds the models, and when it is late or fails too often."""
+
+    name: Name
+    sync_delay_max: Annotated[Duration, Field(gt=0)] = 300.0
+    success_ratio_min: Ratio = 0.95
+    tasks: Annotated[tuple[Name, ...], Field(max_length=200)] = ()
 
 
 class Alerts(Section):
@@ -51,6 +137,7 @@ class ExportersConfig(Servings):
     """
 
     quality: Quality = Quality()
+    pipelines: tuple[Pipeline, ...] = ()
     alerts: Alerts | None = None
     state_folder: LocalPath | None = None
     modules: Mapping[Name, ProbeModule] = {}

@@ -1,0 +1,1 @@
+"""Training profiles: which values each feature had, in bins that never move."""
