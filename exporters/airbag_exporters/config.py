@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from airbag.config import Duration, LocalPath, Secret, Section, load, written_as
 from airbag.serving.groups import Module, Name, Ratio, Servings
@@ -109,6 +109,14 @@ class Pipeline(Section):
     success_ratio_min: Ratio = 0.95
     tasks: Annotated[tuple[Name, ...], Field(max_length=200)] = ()
 
+    @model_validator(mode="after")
+    def _names_are_usable(self) -> Self:
+        if len(set(self.tasks)) != len(self.tasks):
+            raise ValueError("two tasks have the same name")
+        if "other" in (self.name, *self.tasks):
+            raise ValueError("is called `other` or has a task of that name, which is what unknown ones are called")
+        return self
+
 
 class Alerts(Section):
     """The section `alerts`, the fast lane: what failed goes straight to every Alertmanager, ahead of Prometheus' rules.
@@ -142,6 +150,12 @@ class ExportersConfig(Servings):
     state_folder: LocalPath | None = None
     modules: Mapping[Name, ProbeModule] = {}
     probe_targets_max: Annotated[int, Field(gt=0)] = 100
+
+    @model_validator(mode="after")
+    def _pipelines_are_unique(self) -> Self:
+        if len({pipeline.name for pipeline in self.pipelines}) != len(self.pipelines):
+            raise ValueError("two pipelines have the same name")
+        return self
 
 
 def load_exporters(path: Path) -> ExportersConfig:
