@@ -1,0 +1,14 @@
+"""Which ledger the configuration asks for."""
+
+from __future__ import annotations
+
+from airbag.clock import Clock
+from airbag_exporters.config import Quality
+from airbag_exporters.quality.ledger.local import Limits
+from airbag_exporters.quality.ledger.memory import memory_ledger
+from airbag_exporters.quality.ledger.values import Ledger
+
+
+def open_ledger(quality: Quality, clock: Clock) -> Ledger:
+    """Redis when there is one, else a file in `state_folder`, else memory. StartError when it cannot be opened."""
+    return memory_ledger(Limits(quality.pending_max, quality.label_ttl, quality.early_label_ttl), clock)
