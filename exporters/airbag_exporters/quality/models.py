@@ -19,6 +19,8 @@ from airbag_exporters.quality.reference.value import Reference, load_reference
 
 log = logging.getLogger("airbag.quality.models")
 
+_SPECS_MAX = 10_000
+
 DEFAULT_REF = "default"
 """The `ref` of bins that no reference gave."""
 
@@ -73,7 +75,8 @@ class Models:
         self._config = config
         self._entries = {(group.name, model.name): model for group in config.servings for model in group.models}
         self._groups = [group.name for group in config.servings]
-        self._read: dict[Path, Reference | None] = {}
+        self._read: dict[Path, _Read] = {}
+        self._specs: dict[Owner, Spec] = {}
 
     def serving(self, given: str | None, model: str) -> str:
         """The group that a prediction belongs to. BadBatch when it leaves open which one, or names an unknown one.
@@ -92,10 +95,25 @@ class Models:
 
     def find(self, serving: str, model: str, version: str) -> Spec:
         """What is known of a model; an unknown one is called `other`, and has neither classes nor features."""
-        entry = self._entries.get((serving, model))
+        owner = Owner(serving, model, version)
+        known = self._specs.get(owner)
+        if known is None:
+            known = self._spec(owner)
+            if len(self._specs) < _SPECS_MAX:  # clients name versions
+                self._specs[owner] = known
+        return known
+
+    def references_changed(self) -> bool:
+        """Whether a file came, went or changed since it was asked for; then it is time for new Models."""
+        return any(_changed_at(path) != read.at for path, read in list(self._read.items()))
+
+    def _spec(self, owner: Owner) -> Spec:
+        entry = self._entries.get((owner.serving, owner.model))
         if entry is None:
-            return Spec(serving, OTHER)
-        return Spec(serving, model, entry.classes, entry.quality, self._reference(entry.quality, version))
+            return Spec(owner.serving, OTHER)
+        return Spec(
+            owner.serving, owner.model, entry.classes, entry.quality, self._reference(entry.quality, owner.version)
+        )
 
     def owner(self, serving: str, model: str, version: str) -> Owner:
         """The owner of a prediction of that model; `other` for both where the model is unknown."""
@@ -113,8 +131,23 @@ class Models:
 
     def _load(self, path: Path) -> Reference | None:
         if path not in self._read:
-            self._read[path] = _loaded(path)
-        return self._read[path]
+            self._read[path] = _Read(_changed_at(path), _loaded(path))
+        return self._read[path].reference
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What stood in a file, and when it had been written; None for both when it was not there."""
+
+    at: int | None
+    reference: Reference | None
+
+
+def _changed_at(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _newest_first(pattern: Path) -> list[Path]:
