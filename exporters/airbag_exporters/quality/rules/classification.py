@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airbag_exporters.quality.rules.promql import MODEL, VERSION, increase, root
+from airbag_exporters.quality.rules.promql import LABELS_MIN, VERSION, increase, root
 from airbag_exporters.quality.rules.rule import Record
 
 
@@ -11,10 +11,9 @@ def verdict(w: str) -> list[Record]:
     labelled = f"model_version:airbag_quality_labelled:increase{w}"
     accuracy = f"model_version:airbag_quality_accuracy:ratio{w}"
     right = increase(VERSION, 'airbag_quality_labelled_total{correct="true"}', w)
-    enough = f"on ({MODEL}) group_left () max by ({MODEL}) (airbag_quality_labels_min)"
     return [
         Record(labelled, increase(VERSION, "airbag_quality_labelled_total", w)),
-        Record(f"model_version:airbag_quality_labelled:sufficient{w}", f"{labelled} >= bool {enough}"),
+        Record(f"model_version:airbag_quality_labelled:sufficient{w}", f"{labelled} >= bool {LABELS_MIN}"),
         Record(accuracy, f"{right} / ({labelled} > 0)"),
         Record(
             f"model_version:airbag_quality_accuracy:stderr{w}",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 MODEL = "serving, model_name"
 VERSION = f"{MODEL}, model_version"
+FEATURE = f"{VERSION}, feature, ref"
 
-SUFFICIENT = "model_version:airbag_quality_labelled:sufficient"
+CANDIDATE = "model_version:airbag_quality_version_role:candidate"
+STABLE = "model_version:airbag_quality_version_role:stable"
 
 
 def increase(by: str, counter: str, window: str) -> str:
@@ -13,9 +15,9 @@ def increase(by: str, counter: str, window: str) -> str:
     return f"sum by ({by}) (increase({counter}[{window}]))"
 
 
-def previous(cumulative: str) -> str:
-    """The same cumulative counts, each under the name that its successor calls `prev`."""
-    return f'label_replace({cumulative}, "prev", "$1", "bin", "(.*)")'
+def each_bin(cumulative: str, by: str) -> str:
+    """The own count of every bin, named by `prev`: its cumulative count less that of the bin that `prev` names."""
+    return f'{cumulative} - on ({by}, prev) label_replace({cumulative}, "prev", "$1", "bin", "(.*)")'
 
 
 def root(expr: str) -> str:
@@ -26,3 +28,7 @@ def root(expr: str) -> str:
 def of_kind(kinds: str) -> str:
     """Keeps the versions of models of these kinds, where other kinds count something else under the same name."""
     return f'and on ({MODEL}) airbag_quality_model_info{{kind=~"{kinds}"}}'
+
+
+LABELS_MIN = f"on ({MODEL}) group_left () max by ({MODEL}) (airbag_quality_labels_min)"
+"""Completes `rows >=` or `rows >= bool`: what exporters.yml wants to see before there is a verdict."""
