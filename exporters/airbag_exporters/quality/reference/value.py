@@ -12,9 +12,17 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from airbag.config import Section, load_json
+from airbag.serving.quality import FeatureName
+
+CATEGORY_MAX = 200
+"""Characters of a category, which becomes a label of a series."""
 
 FILE = "airbag_reference.json"
 """The name that it has in a version's `assets.extra/`."""
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class Numeric(Section):
@@ -24,11 +32,11 @@ class Numeric(Section):
     """
 
     kind: Literal["numeric"] = "numeric"
-    edges: tuple[float, ...]
-    le: Annotated[tuple[int, ...], Field(min_length=1)]
-    missing: Annotated[int, Field(ge=0)] = 0
-    minimum: float
-    maximum: float
+    edges: tuple[Finite, ...]
+    le: Annotated[tuple[Count, ...], Field(min_length=1)]
+    missing: Count = 0
+    minimum: Finite
+    maximum: Finite
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -40,6 +48,8 @@ class Numeric(Section):
             raise ValueError("has edges that do not ascend")
         if any(left > right for left, right in zip(self.le, self.le[1:], strict=False)):
             raise ValueError("has cumulative counts that fall")
+        if self.minimum > self.maximum:
+            raise ValueError(f"has a minimum, {self.minimum}, above its maximum, {self.maximum}")
         return self
 
     @property
@@ -52,9 +62,9 @@ class Categorical(Section):
     """The most frequent categories and their counts; all others together are `other`."""
 
     kind: Literal["categorical"] = "categorical"
-    counts: Mapping[str, Annotated[int, Field(ge=0)]]
-    other: Annotated[int, Field(ge=0)] = 0
-    missing: Annotated[int, Field(ge=0)] = 0
+    counts: Mapping[Annotated[str, Field(min_length=1, max_length=CATEGORY_MAX)], Count]
+    other: Count = 0
+    missing: Count = 0
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -81,12 +91,20 @@ class Reference(Section):
 
     format: Literal[1] = 1
     rows: Annotated[int, Field(ge=1)]
-    features: Mapping[str, Profile] = {}
+    features: Mapping[FeatureName, Profile] = {}
     score: Numeric | None = None
-    score_edges: tuple[float, ...] = ()
-    target_mean: float = 0.0
+    score_edges: tuple[Finite, ...] = ()
+    target_mean: Finite = 0.0
     source: str = ""
     built_at: str = ""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if any(left >= right for left, right in zip(self.score_edges, self.score_edges[1:], strict=False)):
+            raise ValueError("has score_edges that do not ascend")
+        if "score" in self.features:
+            raise ValueError("has a feature called `score`, which is what the model's own score is called; rename it")
+        return self
 
     @cached_property
     def ref(self) -> str:
