@@ -1,0 +1,188 @@
+"""The values of features, and of the score as one of them, in the bins of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airbag_exporters.quality.columns import Coded, Floats, Outcomes, Predictions, as_classes, as_numbers
+from airbag_exporters.quality.counting import families
+from airbag_exporters.quality.counting.block import Block
+from airbag_exporters.quality.counting.names import Names
+from airbag_exporters.quality.counting.numbers import Edges, Ints, Values, as_values
+from airbag_exporters.quality.counting.slices import Part, bins
+from airbag_exporters.quality.models import DEFAULT_REF, Spec
+from airbag_exporters.quality.reference.value import Categorical, Numeric
+
+SCORE = "score"
+"""The feature that a model's score is, or the number that a regression predicted."""
+
+_FEW_ROWS = 1024  # up to here one call for all features together is faster than one for each
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+@dataclass(frozen=True)
+class NumericFeature:
+    """Inner edges of its bins, and the range beyond which values are out of range."""
+
+    name: str
+    ref: str = DEFAULT_REF
+    inner: tuple[float, ...] = ()
+    lowest: float = -_LARGEST
+    highest: float = _LARGEST
+
+    @classmethod
+    def of(cls, name: str, ref: str, profile: Numeric) -> NumericFeature:
+        """As the reference has it."""
+        lowest, highest = max(profile.minimum, -_LARGEST), min(profile.maximum, _LARGEST)
+        return cls(name, ref, profile.edges, lowest, highest)
+
+    @cached_property
+    def edges(self) -> Floats:
+        """All values at which is counted, in order: the inner edges, both ends of the range, and infinity."""
+        return np.sort([*self.inner, np.nextafter(self.lowest, -np.inf), self.highest, np.inf])
+
+    def place(self, edge: float) -> int:
+        """Where that edge is."""
+        return int(np.searchsorted(self.edges, edge))
+
+
+class NumericFeatures:
+    """Some numeric features that always come together. `first_bin` and `first` are where their counters begin."""
+
+    def __init__(self, features: Sequence[NumericFeature], first_bin: int, first: int) -> None:
+        self.features = features
+        self._edges = [Edges(each.edges) for each in features]
+        sizes = np.array([len(each) + 1 for each in self._edges], np.intp)  # the place after the last is for NaN
+        self._starts = np.append(0, sizes.cumsum())
+        self._number = np.repeat(np.arange(len(features)), sizes)
+        self._counters = slice(first, first + len(features))
+        bins_from: list[int] = []
+        bins_to: list[int] = []
+        for start, feature in zip(self._starts[:-1].tolist(), features, strict=True):
+            places = [start + feature.place(edge) for edge in (*feature.inner, np.inf)]
+            bins_from += places
+            first_bin += 1  # the series `start`
+            bins_to += range(first_bin, first_bin + len(places))
+            first_bin += len(places)
+        self._bins_from, self._bins_to = np.array(bins_from, np.intp), np.array(bins_to, np.intp)
+        self._below = self._at([np.nextafter(each.lowest, -np.inf) for each in features])
+        self._highest = self._at([each.highest for each in features])
+        self._all = self._at([np.inf] * len(features))
+
+    def count(self, block: Block, columns: Sequence[Values | None], rows: int) -> None:
+        """Add a batch. A feature whose column is None is missing in every row."""
+        few = rows <= _FEW_ROWS
+        counts = self._searched(columns, rows) if few else self._each(columns)
+        block.of(families.FEATURE_LE)[self._bins_to] += counts[self._bins_from]
+        present = counts[self._all]
+        block.of(families.FEATURE_MISSING)[self._counters] += rows - present
+        block.of(families.OUT_OF_RANGE)[self._counters] += counts[self._below] + present - counts[self._highest]
+
+    def _searched(self, columns: Sequence[Values | None], rows: int) -> Ints:
+        """Cumulative counts at every edge of every feature, by one search each and one count of all places."""
+        places = np.empty((len(columns), rows), np.intp)
+        for row, column, edges in zip(places, columns, self._edges, strict=True):
+            row[:] = len(edges) if column is None else edges.places(column)
+        places += self._starts[:-1, np.newaxis]
+        counts = np.bincount(places.ravel(), minlength=int(self._starts[-1])).cumsum()
+        return counts - rows * self._number  # every feature before has added all rows
+
+    def _each(self, columns: Sequence[Values | None]) -> Ints:
+        counts = np.zeros(int(self._starts[-1]), np.int64)
+        for start, column, edges in zip(self._starts[:-1].tolist(), columns, self._edges, strict=True):
+            if column is not None:
+                counts[start : start + len(edges)] = edges.at_or_below(column)
+        return counts
+
+    def _at(self, edges: Sequence[float]) -> NDArray[np.intp]:
+        places = [each.place(edge) for each, edge in zip(self.features, edges, strict=True)]
+        return self._starts[:-1] + np.array(places, np.intp)
+
+
+class Features:
+    """Numeric features in cumulative bins, categorical ones by category.
+
+    Columns that no row of a batch has are missing in all of its rows, but only if it has features at all: a client
+    that never sends any is no fault of the model. A feature that the reference does not know has one bin, or the
+    category `other`.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        profiles = spec.reference.features if spec.reference else {}
+        named = {name: kind for name, kind in spec.features.items() if name != SCORE}
+        numeric = [_numeric(name, spec, profiles.get(name)) for name, kind in named.items() if kind == "numeric"]
+        texts = {name: profiles.get(name) for name, kind in named.items() if kind == "categorical"}
+        self._refs = {name: spec.ref if isinstance(each, Categorical) else DEFAULT_REF for name, each in texts.items()}
+        self._texts = {
+            name: Names(tuple(each.counts) if isinstance(each, Categorical) else ()) for name, each in texts.items()
+        }
+        scores = [] if spec.quality.kind == "translation" else [_score(spec)]
+        self._is_value = spec.quality.kind == "regression"
+        self._numeric = NumericFeatures(numeric, 0, 0)
+        self._score = NumericFeatures(scores, sum(len(each.inner) + 2 for each in numeric), len(numeric))
+
+    def parts(self) -> Iterator[Part]:
+        """The series."""
+        numeric = (*self._numeric.features, *self._score.features)
+        rows = tuple((each.name, each.ref, *one) for each in numeric for one in bins(len(each.inner) + 1))
+        yield Part(families.FEATURE_LE, rows)
+        yield Part(families.OUT_OF_RANGE, tuple((each.name,) for each in numeric))
+        yield Part(
+            families.FEATURE_MISSING, tuple((name,) for name in (*(each.name for each in numeric), *self._texts))
+        )
+        categories = tuple((name, self._refs[name], each) for name, names in self._texts.items() for each in names.all)
+        yield Part(families.FEATURE_CATEGORY, categories)
+
+    def predictions(self, block: Block, batch: Predictions) -> None:
+        """Count the values."""
+        if batch.features:
+            columns = [_as_numbers(batch.features.get(each.name)) for each in self._numeric.features]
+            self._numeric.count(block, columns, len(batch))
+            self._count_texts(block, batch.features, len(batch))
+        score = batch.value if self._is_value else batch.score
+        if score is not None and self._score.features:
+            self._score.count(block, [as_values(score)], len(batch))
+
+    def outcomes(self, block: Block, batch: Outcomes) -> None:
+        """Nothing: features come with predictions."""
+
+    def _count_texts(self, block: Block, columns: Mapping[str, Floats | Coded], rows: int) -> None:
+        counters, missing = block.of(families.FEATURE_CATEGORY), block.of(families.FEATURE_MISSING)
+        start, place = 0, len(self._numeric.features) + len(self._score.features)
+        for name, names in self._texts.items():
+            column = _as_texts(columns.get(name))
+            if column is None:
+                missing[place] += rows
+            else:
+                counts, without = names.counted(column)
+                counters[start : start + len(names)] += counts
+                missing[place] += without
+            start, place = start + len(names), place + 1
+
+
+def _numeric(name: str, spec: Spec, profile: Numeric | Categorical | None) -> NumericFeature:
+    return NumericFeature.of(name, spec.ref, profile) if isinstance(profile, Numeric) else NumericFeature(name)
+
+
+def _score(spec: Spec) -> NumericFeature:
+    if spec.reference and spec.reference.score:
+        return NumericFeature.of(SCORE, spec.ref, spec.reference.score)
+    return NumericFeature(SCORE, inner=tuple(spec.drift_edges.tolist()))
+
+
+def _as_numbers(column: Floats | Coded | None) -> Values | None:
+    if column is None:
+        return None
+    return as_values(as_numbers(column) if isinstance(column, Coded) else column)
+
+
+def _as_texts(column: Floats | Coded | None) -> Coded | None:
+    if column is None or isinstance(column, Coded):
+        return column
+    texts = as_classes(column)
+    return Coded(texts.values, np.where(np.isnan(column), -1, texts.codes))
