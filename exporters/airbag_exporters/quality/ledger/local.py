@@ -44,8 +44,8 @@ class Limits:
 @dataclass(frozen=True)
 class Entry:
     """A change with its place in the log: `rows` (WAITING) go to positions from `first` on, those from `waiting` on
-    are done already; `extras` and `early_data` are by position; `marks` are predictions that are done now, `matched`
-    are early labels that are none any more.
+    are done already; `extras` and `early_data` are by position; `marks` are predictions that are done now, `spent`
+    those of them that had extras, `matched` early labels that are none any more.
     """
 
     first: int
@@ -53,7 +53,7 @@ class Entry:
     waiting: int
     extras: Mapping[int, bytes]
     marks: Places
-    early_first: int
+    spent: Places
     early: NDArray[np.void]
     early_data: Mapping[int, bytes]
     matched: Places
@@ -65,9 +65,10 @@ class Entry:
 class Memory:
     """What is held: `waiting` and `early` rows, and who the owners are."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.waiting = Ring(WAITING, limits.pending_max + _ROOM)
-        self.early = Ring(EARLY, limits.pending_max + _ROOM, hidden=DONE)
+    def __init__(self, limits: Limits, waiting: int = 0, early: int = 0) -> None:
+        """With room for what was kept while `pending_max` was larger, too."""
+        self.waiting = Ring(WAITING, max(limits.pending_max, waiting) + _ROOM)
+        self.early = Ring(EARLY, max(limits.pending_max, early) + _ROOM, hidden=DONE)
         self.pending = 0
         self.owners: dict[int, Owner] = {}
 
@@ -75,8 +76,8 @@ class Memory:
 class Store(Protocol):
     """Where entries are kept. A call that raises LedgerUnavailable has kept nothing."""
 
-    def load(self, memory: Memory) -> Kept:
-        """Fill the empty `memory` with what was kept."""
+    def load(self, limits: Limits) -> tuple[Memory, Kept]:
+        """What was kept. StartError when it makes no sense."""
 
     def write(self, entry: Entry) -> None:
         """Keep it, whole."""
@@ -100,13 +101,16 @@ class LocalLedger:
     `expire` also lets go of what it need not report: predictions that had their label, and labels that had theirs.
     """
 
+    batch_rows_max = 1 << 18  # so that no commit keeps others waiting for long
+
     def __init__(self, store: Store, limits: Limits, clock: Clock) -> None:
         self._store, self._limits, self._clock = store, limits, clock
-        self._memory = Memory(limits)
+        self._memory: Memory  # from `load` on
         self._revision = 0
 
     def load(self) -> Kept:
-        return self._store.load(self._memory)
+        self._memory, kept = self._store.load(self._limits)
+        return kept
 
     def look(self, keys: Keys) -> Looked:
         waiting, early = self._memory.waiting, self._memory.early
@@ -183,20 +187,23 @@ class LocalLedger:
     def _entry(self, change: Change) -> Entry:
         waiting, early = self._memory.waiting, self._memory.early
         held = waiting.find(np.ascontiguousarray(change.done["key"]))
+        marks = held[held >= 0]
+        marks = marks[(waiting.flags_at(marks) & DONE) == 0]
         rows = np.concatenate([change.new, change.done[held < 0]])
-        late = np.zeros(len(change.early), EARLY)
-        late["key"] = np.fromiter(change.early, np.uint64, len(change.early))
-        late["since"] = self._clock.now()
-        gone = early.find(np.concatenate([rows["key"], late["key"]])) if len(early) else held[:0]
+        keys = np.fromiter(change.early, np.uint64, len(change.early))
+        first_ones = keys[early.find(keys) < 0]  # a label that waits already stays as it is
+        late = np.zeros(len(first_ones), EARLY)
+        late["key"], late["since"] = first_ones, self._clock.now()
+        gone = early.find(rows["key"].copy())
         return Entry(
             first=waiting.tail,
             rows=rows,
             waiting=len(change.new),
             extras=_by_position(change.extras, change.new["key"], waiting.tail),
-            marks=held[held >= 0],
-            early_first=early.tail,
+            marks=marks,
+            spent=marks[(waiting.flags_at(marks) & EXTRA) != 0],
             early=late,
-            early_data=dict(enumerate(change.early.values(), early.tail)),
+            early_data=dict(enumerate((change.early[key] for key in first_ones.tolist()), early.tail)),
             matched=gone[gone >= 0],
             owners={number: owner for number, owner in change.owners.items() if number not in self._memory.owners},
             blocks=change.blocks,

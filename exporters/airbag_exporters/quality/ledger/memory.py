@@ -17,15 +17,14 @@ class _Nowhere:
         self._extras: dict[int, bytes] = {}
         self._early: dict[int, bytes] = {}
 
-    def load(self, memory: Memory) -> Kept:
-        del memory
-        return Kept()
+    def load(self, limits: Limits) -> tuple[Memory, Kept]:
+        return Memory(limits), Kept()
 
     def write(self, entry: Entry) -> None:
         self._extras.update(entry.extras)
         self._early.update(entry.early_data)
-        for position in entry.marks.tolist() if self._extras else ():
-            self._extras.pop(position, None)
+        for position in entry.spent.tolist():
+            del self._extras[position]
         for position in entry.matched.tolist():
             del self._early[position]
 

@@ -6,9 +6,13 @@ from airbag.clock import Clock
 from airbag_exporters.config import Quality
 from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.memory import memory_ledger
+from airbag_exporters.quality.ledger.sqlite import sqlite_ledger
 from airbag_exporters.quality.ledger.values import Ledger
 
 
 def open_ledger(quality: Quality, clock: Clock) -> Ledger:
     """Redis when there is one, else a file in `state_folder`, else memory. StartError when it cannot be opened."""
-    return memory_ledger(Limits(quality.pending_max, quality.label_ttl, quality.early_label_ttl), clock)
+    limits = Limits(quality.pending_max, quality.label_ttl, quality.early_label_ttl)
+    if quality.state_folder:
+        return sqlite_ledger(quality.state_folder, limits, clock)
+    return memory_ledger(limits, clock)

@@ -71,7 +71,8 @@ class Ring:
             self._rows.array[span] = rows[done : done + count]
             self._flags.array[span] = flags[done : done + count]
             done += count
-        self._index.add(np.ascontiguousarray(rows["key"]), np.arange(self.tail, stop) & self._mask)
+        shown = (flags & self._hidden) == 0 if self._hidden else slice(None)
+        self._index.add(rows["key"][shown].copy(), np.arange(self.tail, stop)[shown] & self._mask)
         self.tail = stop
 
     def take(self, positions: Places) -> NDArray[np.void]:

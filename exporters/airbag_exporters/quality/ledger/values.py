@@ -112,6 +112,9 @@ class Expired:
 class Ledger(Protocol):
     """One writer a process; not thread-safe. Every call may raise LedgerUnavailable."""
 
+    batch_rows_max: int
+    """Changes of more rows should be committed in several, each with its own counters; a larger one works, slowly."""
+
     def load(self) -> Kept:
         """What was kept; called once, before anything else."""
 
