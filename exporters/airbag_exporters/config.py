@@ -11,23 +11,10 @@ from pydantic import Field, model_validator
 
 from airbag.config import Duration, LocalPath, Secret, Section, load, written_as
 from airbag.serving.groups import Module, Name, Ratio, Servings
+from airbag_exporters.quality.rules.windows import RuleWindows
 
 # A user name or password in an address would show up in messages; `@` is refused for that.
 Url = Annotated[str, written_as(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", "http(s)://HOST:PORT without user or query")]
-
-Window = Annotated[str, written_as(r"[1-9]\d*[smhd]", 'a whole number and one unit, such as "15s" or "5m"')]
-"""A PromQL range, kept as it is written, because it is part of the names of recording rules."""
-
-
-class RuleWindows(Section):
-    """The windows that recording rules look back over, as `airbag rules build` writes them.
-
-    `verdict` is what rollbacks rest on, evaluated every second; the others are for people.
-    """
-
-    verdict: Window = "15s"
-    quality: Annotated[tuple[Window, ...], Field(max_length=5)] = ("5m", "1h")
-    drift: Annotated[tuple[Window, ...], Field(max_length=5)] = ("15m",)
 
 
 class Limits(Section):

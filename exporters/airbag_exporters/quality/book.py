@@ -1,95 +1,291 @@
-"""Events in, counters out: the one place that both intakes write to and the scrape reads from."""
+"""Events in, counters out: the one place that every source writes to and the scrape reads from."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from airbag.clock import Clock
-from airbag.serving.groups import ModelEntry
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
 from airbag_exporters.config import ExportersConfig
-from airbag_exporters.quality.counts import OTHER, Counts
-from airbag_exporters.quality.events import BadBatch, Label, Prediction
-from airbag_exporters.quality.join import Join, Limits, Owner, Result, Waiting
+from airbag_exporters.quality.columns import OTHER, BadBatch, Coded, Floats, Keys, Labels, Owner, Predictions
+from airbag_exporters.quality.counters import Counters, Draft, without
+from airbag_exporters.quality.counting import count_outcomes, count_predictions
+from airbag_exporters.quality.joining import at_once, extras, outcomes, owner_hash, waiting
+from airbag_exporters.quality.ledger.values import WAITING, Change, Conflict, Ledger, Looked, State
+from airbag_exporters.quality.models import Models, Spec
+from airbag_exporters.quality.pipelines.runs import Runs
+from airbag_exporters.quality.pipelines.state import count_runs
+
+T = TypeVar("T")
+
+JOINED, UNMATCHED, DUPLICATE, EXPIRED = "joined", "unmatched", "duplicate", "expired"
+_TRIES = 8  # against replicas that are faster
+_PIPELINES = Owner("pipelines", OTHER, OTHER)
 
 
 class Book:
-    """Thread-safe. A reload replaces `config`; counters and waiting predictions stay."""
+    """Written to by one thread. `counters` may be read by any: it is replaced, never changed.
 
-    def __init__(self, config: ExportersConfig, clock: Clock) -> None:
+    `waiting` is how many predictions waited for their label at the last `expire`.
+
+    Every `take_*` looks at what is known of the ids, counts what is new into a draft, and commits ids and counters as
+    one. What raises has taken nothing: BadBatch, LedgerUnavailable, or Conflict when other replicas were faster each
+    time.
+    """
+
+    def __init__(self, config: ExportersConfig, ledger: Ledger, now: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._now = now
+        self._owners: dict[int, Owner] = {owner_hash(_PIPELINES): _PIPELINES}
         self.config = config
-        self._clock = clock
-        self._writing = threading.Lock()
-        self._join = Join()
-        self._counts = Counts()
+        self.models = Models(config)
+        kept = ledger.load()
+        self._owners |= kept.owners
+        self.cursors: Mapping[str, str] = kept.cursors
+        self.counters = Counters.of(kept.blocks, self.spec)
+        self.waiting = ledger.pending()
 
-    def predict(self, batch: Sequence[Prediction]) -> None:
-        """Take predictions in. BadBatch, and no effect, when one leaves open which group it belongs to."""
-        config, now = self.config, self._clock.monotonic()
-        servings = [_serving(config, number, event) for number, event in enumerate(batch, start=1)]
-        with self._writing:
-            for serving, event in zip(servings, batch, strict=True):
-                owner = self._owner(config, serving, event)
-                predicted = str(event.predicted)
-                if self._join.predict(event.id, Waiting(owner, predicted, now)):
-                    self._counts.predictions[owner, fold(_entry(config, owner), predicted)] += 1
-            self._expire(config, now)
+    def configure(self, config: ExportersConfig) -> None:
+        """Go on with another configuration, and with references read anew. Counters that still fit are kept."""
+        self.config, self.models = config, Models(config)
+        self.counters = self.counters.relaid(self.spec)
 
-    def label(self, batch: Sequence[Label]) -> None:
-        """Take labels in, each with the first delivery that has a prediction."""
-        config, now = self.config, self._clock.monotonic()
-        with self._writing:
-            self._expire(config, now)
-            for event in batch:
-                result, waiting = self._join.label(event.id)
-                serving, model = waiting.owner[:2] if waiting else (_only_group(config), OTHER)
-                self._counts.labels[serving, model, result] += 1
-                if waiting and result is Result.JOINED:
-                    entry, actual = _entry(config, waiting.owner), str(event.actual)
-                    outcome = (fold(entry, waiting.predicted), fold(entry, actual), waiting.predicted == actual)
-                    self._counts.outcomes[waiting.owner, *outcome] += 1
+    def spec(self, owner: Owner) -> Spec:
+        """What is known of an owner's model."""
+        return self.models.find(owner.serving, owner.model, owner.version)
 
-    def read(self) -> tuple[Counts, int]:
-        """The counters as they are now, and how many predictions wait."""
-        with self._writing:
-            self._expire(self.config, self._clock.monotonic())
-            return self._counts.copy(), len(self._join)
+    def take_predictions(self, batch: Sequence[Predictions], cursors: Mapping[str, str] | None = None) -> int:
+        """Count predictions that are new and let those with an id wait for their label. How many rows came."""
+        self._until_agreed(lambda: self._predict(batch, cursors or {}))
+        return sum(len(each) for each in batch)
 
-    def _expire(self, config: ExportersConfig, now: float) -> None:
-        limits = Limits(config.quality.pending_max, config.quality.label_ttl)
-        for owner in self._join.expire(now, limits):
-            self._counts.labels[owner.serving, owner.model, Result.EXPIRED] += 1
+    def take_labels(self, labels: Labels, cursors: Mapping[str, str] | None = None) -> int:
+        """Count each label that has a prediction, once. How many came."""
+        self._until_agreed(lambda: self._label(labels, cursors or {}))
+        return len(labels)
 
-    def _owner(self, config: ExportersConfig, serving: str, event: Prediction) -> Owner:
-        group = config.group(serving)
-        if group is None or group.model(event.model_name) is None:
-            return self._counts.owner(serving, OTHER, OTHER)
-        return self._counts.owner(serving, event.model_name, str(int(event.model_version)))
+    def take_runs(self, runs: Runs, cursors: Mapping[str, str] | None = None) -> int:
+        """Count runs of pipelines, each once. How many came."""
+        self._until_agreed(lambda: self._run(runs, cursors or {}))
+        return len(runs)
+
+    def expire(self) -> bool:
+        """Count what got no label in time, to be called every second or so. True when there may be more of it."""
+        self.waiting = self._ledger.pending()
+        expired = self._ledger.expire(self._now())
+        if not expired:
+            return False
+        draft = self._draft()
+        for number, count in expired.predictions.items():
+            owner = self._owner(number)
+            draft.labels(owner.serving, owner.model, EXPIRED, count)
+        if expired.labels:
+            draft.labels(*self._nobody(), UNMATCHED, expired.labels)
+        self._ledger.forget(expired, draft.changed())
+        self.counters = draft.counters()
+        return True
+
+    def drop_old_versions(self) -> None:
+        """Forget the counters of versions that have not answered for `version_ttl`."""
+        oldest = self._now() - self.config.quality.version_ttl
+        gone = {owner for owner in self.counters.versions if self.counters.seen.get(owner, np.inf) < oldest}
+        if gone:
+            counters, blocks = without(self.counters, gone)
+            self._ledger.commit(Change(blocks=blocks))
+            self.counters = counters
+
+    def _until_agreed(self, attempt: Callable[[], None]) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                return attempt()
+            except Conflict:
+                if not left:
+                    raise
+        return None
+
+    def _draft(self) -> Draft:
+        return Draft(self.counters, self.spec)
+
+    def _commit(self, draft: Draft, change: Change) -> None:
+        self._ledger.commit(replace(change, blocks=draft.changed()))
+        self._owners |= change.owners
+        self.counters = draft.counters()
+
+    def _predict(self, batch: Sequence[Predictions], cursors: Mapping[str, str]) -> None:
+        draft, now = self._draft(), self._now()
+        change = _Change()
+        for predictions, early in self._new(batch):
+            owner = self._place(draft, predictions.owner)
+            placed = predictions if owner == predictions.owner else replace(predictions, owner=owner)
+            self._count(draft, placed, early, change, now)
+        self._commit(draft, change.whole(cursors))
+
+    def _new(self, batch: Sequence[Predictions]) -> Iterable[tuple[Predictions, Mapping[int, bytes]]]:
+        """Of each part of a batch the rows that were never seen, and the labels that came before them, by row."""
+        keyed = [each for each in batch if each.keys is not None]
+        firsts, looked = self._look([each.keys for each in keyed if each.keys is not None])
+        begin = 0
+        for each in batch:
+            if each.keys is None:
+                yield each, {}
+                continue
+            here = (firsts >= begin) & (firsts < begin + len(each))
+            rows, states = firsts[here] - begin, looked.states[here]
+            fresh = (states == State.ABSENT) | (states == State.EARLY)
+            places = np.flatnonzero(here)[fresh]
+            begin += len(each)
+            chosen = each if len(places) == len(each) else each.take(rows[fresh])
+            yield chosen, _by_row(looked.early, places)
+
+    def _look(self, parts: Sequence[Keys]) -> tuple[NDArray[np.intp], Looked]:
+        """What is known of all ids of the parts.
+
+        The rows (m,), counted through all parts, that hold an id for the first time, in order; the answers for these.
+        """
+        keys = np.concatenate([np.empty(0, np.uint64), *parts])
+        _, firsts = np.unique(keys, return_index=True)
+        firsts.sort()
+        return firsts, self._ledger.look(keys[firsts])
+
+    def _place(self, draft: Draft, owner: Owner) -> Owner:
+        """The owner, or the version `other` where the model has as many versions as are told apart already."""
+        if draft.knows(owner) or draft.versions_of(owner) < self.spec(owner).quality.versions_max:
+            return owner
+        return owner._replace(version=OTHER)
+
+    def _count(
+        self, draft: Draft, predictions: Predictions, early: Mapping[int, bytes], change: _Change, now: float
+    ) -> None:
+        owner, spec = predictions.owner, self.spec(predictions.owner)
+        count_predictions(spec, draft.version(owner), predictions)
+        draft.saw(owner, now)
+        labelled = predictions.actual is not None
+        if labelled:
+            count_outcomes(spec, draft.version(owner), at_once(spec, predictions))
+            draft.labels(owner.serving, owner.model, JOINED, len(predictions))
+        if predictions.keys is None:
+            return
+        rows, kept = waiting(spec, predictions, now), extras(spec, predictions)
+        change.owners[owner_hash(owner)] = owner
+        if labelled:
+            change.done.append(rows)
+            return
+        with_label = np.zeros(len(rows), dtype=bool)
+        with_label[list(early)] = True
+        if early:
+            self._meet(draft, owner, rows[with_label], kept, [early[row] for row in sorted(early)])
+        change.done.append(rows[with_label])
+        change.new.append(rows[~with_label])
+        known = set(rows["key"][with_label].tolist())
+        change.extras |= {key: data for key, data in kept.items() if key not in known}
+
+    def _meet(
+        self, draft: Draft, owner: Owner, rows: NDArray[np.void], kept: Mapping[int, bytes], labels: Sequence[bytes]
+    ) -> None:
+        """Count predictions whose labels were there first. A label that its model cannot have counts as unmatched."""
+        spec = self.spec(owner)
+        for number, data in enumerate(labels):
+            actual, at = _EARLY.decode(data)
+            one = rows[number : number + 1]
+            key = int(one["key"][0])
+            try:
+                column = Coded.of([actual]) if isinstance(actual, str) else np.array([actual])
+                found = outcomes(spec, owner, one, {0: kept[key]} if key in kept else {}, column, np.array([at]))
+            except BadBatch:
+                draft.labels(owner.serving, owner.model, UNMATCHED, 1)
+                continue
+            count_outcomes(spec, draft.version(owner), found)
+            draft.labels(owner.serving, owner.model, JOINED, 1)
+
+    def _label(self, labels: Labels, cursors: Mapping[str, str]) -> None:
+        draft, change = self._draft(), _Change()
+        firsts, looked = self._look([labels.keys])
+        nobody = self._nobody()
+        owners = looked.rows["owner"]
+        for number in np.unique(owners[(looked.states == State.PENDING) | (looked.states == State.DONE)]).tolist():
+            owner = self._owner(number)
+            places = np.flatnonzero((looked.states == State.PENDING) & (owners == number))
+            again = int(np.count_nonzero((looked.states == State.DONE) & (owners == number)))
+            self._join(draft, owner, labels, firsts[places], places, looked)
+            draft.labels(owner.serving, owner.model, JOINED, len(places))
+            draft.labels(owner.serving, owner.model, DUPLICATE, again)
+            change.done.append(looked.rows[places])
+        absent = firsts[looked.states == State.ABSENT]
+        if self.config.quality.early_label_ttl:
+            change.early |= _early(labels, absent)
+        else:
+            draft.labels(*nobody, UNMATCHED, len(absent))
+        repeated = len(labels) - len(firsts) + int(np.count_nonzero(looked.states == State.EARLY))
+        draft.labels(*nobody, DUPLICATE, repeated)
+        self._commit(draft, change.whole(cursors))
+
+    def _join(
+        self, draft: Draft, owner: Owner, labels: Labels, items: NDArray[np.intp], places: NDArray[np.intp],
+        looked: Looked,
+    ) -> None:  # fmt: skip
+        """Count the labels `items` of a batch, whose predictions of one version stand in `looked` at `places`."""
+        if not len(places):
+            return
+        spec = self.spec(owner)
+        kept = _by_row(looked.extras, places)
+        actual = labels.actual.take(items) if isinstance(labels.actual, Coded) else labels.actual[items]
+        found = outcomes(spec, owner, looked.rows[places], kept, actual, labels.at[items], items)
+        count_outcomes(spec, draft.version(owner), found)
+
+    def _run(self, runs: Runs, cursors: Mapping[str, str]) -> None:
+        draft = self._draft()
+        new = runs.take(self._ledger.look(runs.keys).states == State.ABSENT)
+        draft.pipelines = count_runs(self.counters.pipelines, new.rows)
+        rows = np.zeros(len(new), WAITING)
+        rows["key"], rows["owner"], rows["since"] = new.keys, owner_hash(_PIPELINES), self._now()
+        self._commit(draft, Change(done=rows, cursors=cursors, owners={owner_hash(_PIPELINES): _PIPELINES}))
+
+    def _owner(self, number: int) -> Owner:
+        if number not in self._owners:
+            found = self._ledger.owner(number)
+            if found is None:
+                return Owner(*self._nobody(), OTHER)
+            self._owners[number] = found
+        return self._owners[number]
+
+    def _nobody(self) -> tuple[str, str]:
+        """Whose a label is that has no prediction."""
+        servings = self.config.servings
+        return (servings[0].name if len(servings) == 1 else OTHER), OTHER
 
 
-def fold(entry: ModelEntry | None, text: str) -> str:
-    """A class of the model, or `other`."""
-    return text if entry and text in entry.classes else OTHER
+class _Change:
+    """The parts of a Change as they gather."""
+
+    def __init__(self) -> None:
+        self.new: list[NDArray[np.void]] = []
+        self.done: list[NDArray[np.void]] = []
+        self.extras: dict[int, bytes] = {}
+        self.early: dict[int, bytes] = {}
+        self.owners: dict[int, Owner] = {}
+
+    def whole(self, cursors: Mapping[str, str]) -> Change:
+        none = np.empty(0, WAITING)
+        new, done = np.concatenate([none, *self.new]), np.concatenate([none, *self.done])
+        return Change(new, self.extras, done, self.early, self.owners, {}, cursors)
 
 
-def _entry(config: ExportersConfig, owner: Owner) -> ModelEntry | None:
-    group = config.group(owner.serving)
-    return group.model(owner.model) if group else None
+def _by_row(known: Mapping[int, bytes], places: NDArray[np.intp]) -> dict[int, bytes]:
+    """What stands at these places, by their order."""
+    return {row: known[place] for row, place in enumerate(places.tolist()) if place in known} if known else {}
 
 
-def _only_group(config: ExportersConfig) -> str:
-    return config.servings[0].name if len(config.servings) == 1 else OTHER
+_EARLY = msgspec.json.Decoder(tuple[str | float, float])
 
 
-def _serving(config: ExportersConfig, number: int, event: Prediction) -> str:
-    """The group that a prediction belongs to; a model that no group has belongs to the only group, or to `other`."""
-    names = [group.name for group in config.servings]
-    if event.serving is not None:
-        if event.serving not in names:
-            raise BadBatch(f"item {number}, field `serving`: no group is called that; known: {', '.join(names)}")
-        return event.serving
-    having = [group.name for group in config.servings if group.model(event.model_name)]
-    if len(having) > 1:
-        what = f"{', '.join(having)} all have the model {event.model_name!r}; say which one is meant"
-        raise BadBatch(f"item {number}, field `serving`: {what}")
-    return having[0] if having else _only_group(config)
+def _early(labels: Labels, items: NDArray[np.intp]) -> dict[int, bytes]:
+    actual: Coded | Floats = labels.actual
+    found = {}
+    for item in items.tolist():
+        value = actual.values[actual.codes[item]] if isinstance(actual, Coded) else float(actual[item])
+        found[int(labels.keys[item])] = msgspec.json.encode((value, float(labels.at[item])))
+    return found

@@ -123,6 +123,13 @@ class Models:
         """Every configured model by group and name."""
         return self._entries
 
+    def every(self) -> list[tuple[str, str]]:
+        """Every model whose labels are counted, `other` of each group among them."""
+        return [(group, model) for group in self._groups for model in (*self._models_of(group), OTHER)]
+
+    def _models_of(self, group: str) -> list[str]:
+        return [model for serving, model in self._entries if serving == group]
+
     def _reference(self, quality: ModelQuality, version: str) -> Reference | None:
         if quality.reference is None:
             return None

@@ -1,34 +1,68 @@
-"""The process: two intakes and the scrape page."""
+"""The process: every source writes into one book on one thread, and pages show what is in it."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
 
 from airbag.clock import SystemClock
+from airbag.errors import StartError
 from airbag.http import Surface, Web, serve
 from airbag_exporters.config import ExportersConfig, load_exporters
 from airbag_exporters.quality.book import Book
-from airbag_exporters.quality.collector import QualityCollector
-from airbag_exporters.quality.intake import Intake
+from airbag_exporters.quality.intake import Intake, IntakeMetrics
+from airbag_exporters.quality.ledger.open import open_ledger
+from airbag_exporters.quality.ledger.values import Ledger, LedgerUnavailable
+from airbag_exporters.quality.pages import Pages
+from airbag_exporters.quality.taking import BookTaker
+from airbag_exporters.quality.upkeep import Upkeep
+
+log = logging.getLogger("airbag.quality")
+
+ABOUT = "Counts predictions and their labels per model version."
 
 
 def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
-    """Serve until SIGTERM or SIGINT. StartError when the address is taken."""
-    book = Book(config, SystemClock())
-    intake = Intake(book, _token(config))
+    """Serve until SIGTERM or SIGINT. StartError when the address is taken or the state cannot be read."""
+    clock = SystemClock()
+    with ExitStack() as parts:
+        counting = parts.enter_context(ThreadPoolExecutor(1, "counting"))
+        ledger = parts.enter_context(_ledger(config, counting, clock))
+        book = counting.submit(Book, config, ledger, clock.now).result()
+        pages = Pages(book, clock)
 
-    def reload() -> None:
-        new = load_exporters(config_file)
-        intake.token = _token(new)
-        book.config = new
+        def reload() -> None:
+            new = load_exporters(config_file)
+            intake.token = _token(new)
+            intake.limits = new.quality.limits
+            counting.submit(book.configure, new).result()
 
-    surface = Surface("airbag quality exporter", reload=reload,
-                      about="Counts predictions and their labels per model version.")  # fmt: skip
-    surface.registry.register(QualityCollector(book))
-    app = Starlette(routes=[*surface.routes(), *intake.routes()])
-    serve(app, surface, web, own_auth=lambda path: path in Intake.PATHS and intake.token is not None)
+        surface = Surface("airbag quality exporter", reload=reload, about=ABOUT, pages=pages.metrics(),
+                          links=[("/reference", "references"), ("/openapi.json", "OpenAPI")])  # fmt: skip
+        taker = BookTaker(book, clock.now, surface.registry)
+        metrics = IntakeMetrics(surface.registry)
+        intake = Intake(taker, counting, config.quality.limits, _token(config), metrics)
+        parts.enter_context(Upkeep(book, counting))
+        app = Starlette(routes=[*surface.routes(), *pages.routes(), *intake.routes()])
+        serve(app, surface, web, own_auth=lambda path: path in Intake.PATHS and intake.token is not None)
+
+
+@contextmanager
+def _ledger(config: ExportersConfig, counting: Executor, clock: SystemClock) -> Iterator[Ledger]:
+    """The ledger, opened, used and closed by the one thread that counts."""
+    try:
+        ledger = counting.submit(open_ledger, config.quality, clock).result()
+    except LedgerUnavailable as error:
+        raise StartError(str(error)) from error
+    try:
+        yield ledger
+    finally:
+        counting.submit(ledger.close).result()
 
 
 def _token(config: ExportersConfig) -> str | None:

@@ -5,23 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from pydantic import BaseModel
 
 from airbag.config import load
 from airbag.errors import ConfigError, Problem
+from airbag_exporters.config import ExportersConfig
 from airbag_exporters.quality.rules.build import build as build_files
 from airbag_exporters.quality.rules.build import read_alerts, stale, write
-from airbag_exporters.quality.rules.windows import RuleWindows
-
-
-class _Quality(BaseModel):
-    rules: RuleWindows = RuleWindows()
-
-
-class _Config(BaseModel):
-    """What the rules need of exporters.yml; the rest of the file is not looked at."""
-
-    quality: _Quality = _Quality()
 
 
 @click.group()
@@ -39,7 +28,7 @@ def rules() -> None:
 @click.option("--check", is_flag=True, help="Write nothing; fail when the files are not what would be written.")
 def build(config_file: Path, alerts_folder: Path, output_folder: Path, check: bool) -> None:
     """Write the rule files for the configured windows."""
-    files = build_files(load(config_file, _Config).quality.rules, read_alerts(alerts_folder))
+    files = build_files(load(config_file, ExportersConfig).quality.rules, read_alerts(alerts_folder))
     if check:
         if others := stale(files, output_folder):
             problems = [Problem(name, "is not what `airbag rules build` writes", "run it again") for name in others]

@@ -1,0 +1,101 @@
+"""What the process shows of its book: counters, references, and both in one for the aggregator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from airbag.clock import Clock
+from airbag.metrics_page import Page, exposition_response
+from airbag_exporters.quality.book import Book
+from airbag_exporters.quality.columns import Owner
+from airbag_exporters.quality.counters import Counters
+from airbag_exporters.quality.counting import Block, ModelLayout
+from airbag_exporters.quality.pipelines.page import pipeline_page
+from airbag_exporters.quality.render import Snapshot, encode_snapshot, metrics_page, reference_page
+from airbag_exporters.quality.roles import roles
+
+SNAPSHOT = "/v1/snapshot"
+
+
+class Pages:
+    """Reads the book from any thread."""
+
+    def __init__(self, book: Book, clock: Clock) -> None:
+        self._book = book
+        self._clock = clock
+        self._fresh = Fresh(book.counters.versions)
+
+    def metrics(self) -> list[Page]:
+        """What stands on /metrics beside the registry."""
+        return [self._metrics, lambda: pipeline_page(self._book.counters.pipelines, self._book.config)]
+
+    def routes(self) -> list[Route]:
+        """/reference, and the counters for the aggregator."""
+        return [
+            Route("/reference", self._reference, methods=["GET"]),
+            Route(SNAPSHOT, self._snapshot, methods=["GET"]),
+        ]
+
+    def _metrics(self) -> Iterable[bytes]:
+        counters = self._book.counters
+        return metrics_page(self._shown(counters, self._fresh.shown(counters.versions, self._clock.monotonic())))
+
+    def _reference(self, request: Request) -> Response:
+        counters = self._book.counters
+        return exposition_response(request, reference_page(self._shown(counters, counters.versions)))
+
+    def _snapshot(self, _request: Request) -> Response:
+        counters = self._book.counters
+        encoded = encode_snapshot(self._shown(counters, counters.versions))
+        return Response(encoded, media_type="application/vnd.msgpack")
+
+    def _shown(self, counters: Counters, versions: Mapping[Owner, Block]) -> Snapshot:
+        models, quality = self._book.models, self._book.config.quality
+        entries = models.entries()
+        found = {owner: self._book.spec(owner).reference for owner in versions}
+        return Snapshot(
+            blocks=versions,
+            labels=self._labels(counters),
+            roles=roles(counters.seen, self._clock.now(), quality.role_window),
+            references={owner: reference for owner, reference in found.items() if reference},
+            kinds={name: entry.quality.kind for name, entry in entries.items()},
+            accuracy_min={
+                name: entry.expect.accuracy_min
+                for name, entry in entries.items()
+                if entry.expect.accuracy_min is not None
+            },
+            labels_min={name: entry.expect.labels_min for name, entry in entries.items()},
+            pending=self._book.waiting,
+        )
+
+    def _labels(self, counters: Counters) -> dict[tuple[str, str], Block]:
+        """Of every model, also those that have had none."""
+        shown: dict[tuple[str, str], Block] = {name: Block(ModelLayout.of(*name)) for name in self._book.models.every()}
+        shown.update(counters.models)
+        return shown
+
+
+class Fresh:
+    """Shows the counters of a version that is new at 0 first.
+
+    Prometheus takes a counter's first sample for where it began: what was counted before would be missing from every
+    `increase()`. So a version is shown at 0 in its first scrape, and for `_SECONDS` more, in which a second Prometheus
+    sees it too.
+    """
+
+    _SECONDS = 1.0
+
+    def __init__(self, known: Iterable[Owner]) -> None:
+        self._since = dict.fromkeys(known, float("-inf"))
+
+    def shown(self, versions: Mapping[Owner, Block], now: float) -> dict[Owner, Block]:
+        """The counters as a scrape at `now`, in seconds of a steady clock, is to see them."""
+        self._since = {owner: self._since.get(owner, now) for owner in versions}
+        return {
+            owner: block if now - self._since[owner] > self._SECONDS else Block(block.layout)
+            for owner, block in versions.items()
+        }
