@@ -23,7 +23,7 @@ def trained(root: Path, say: Callable[[str], None]) -> Path:
     Holds `good/1`, `good/2`, `faults/NAME` and the held-out rows. StartError when training fails or cannot start.
     """
     need_tensorflow()
-    sources = sorted(_TRAINER.glob("*.py"))
+    sources = [*sorted(_TRAINER.glob("*.py")), _TRAINER.with_name("drawing.py")]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     folder = root / ".cache" / "demo-models" / digest
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
-import logging
-import queue
 import threading
 import time
+from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +14,19 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import requests
 
 from airbag.errors import Refused, RemoteError
 from airbag.serving.reader import Reader
 from airbag.serving.tensor import Array
 from airbag.serving.values import Endpoint
+from airbag_demo.drawing import features, stroke
 from airbag_demo.observations import LOST_CODES, Answer, Observations, Outcome
 from airbag_demo.releases import MODEL
-
-log = logging.getLogger("airbag.demo.traffic")
+from airbag_exporters.quality.client import QualityClient
 
 _DEADLINE = 5.0
 _WORKERS = 48
+_REPORT_EVERY = 0.2
 
 
 @dataclass(frozen=True)
@@ -45,51 +44,35 @@ class Rows:
 
 
 class Reports:
-    """Sends what a serving gateway would: predictions at once, each label `delay` seconds after its prediction."""
+    """Reports what a serving gateway would: predictions at once, each label `delay` seconds after its prediction.
+
+    Close it when the traffic has ended.
+    """
 
     def __init__(self, quality_url: str, delay: float) -> None:
-        self._url = quality_url
+        self._client = QualityClient(quality_url, interval=_REPORT_EVERY, backoff=(0.1, 1.0))
         self._delay = delay
-        self._incoming: queue.Queue[tuple[float, str, dict[str, object]]] = queue.Queue()
-        self._waiting: list[tuple[float, int, str, dict[str, object]]] = []
-        self._order = itertools.count()
-        self._session = requests.Session()
+        self._labels: deque[tuple[float, str, str]] = deque()
 
-    def prediction(self, identity: str, version: int, predicted: int, actual: int) -> None:
-        """Queue one prediction and its later label."""
-        now = time.monotonic()
-        event: dict[str, object] = {
-            "id": identity,
-            "model_name": MODEL,
-            "model_version": str(version),
-            "predicted": str(predicted),
-        }
-        self._incoming.put((now, "predictions", event))
-        self._incoming.put((now + self._delay, "labels", {"id": identity, "actual": str(actual)}))
+    def prediction(self, version: int, answer: Mapping[str, Array], pixels: Array, actual: int, took: float) -> None:
+        """Tell one prediction, and what is to be said of it later. `pixels` (1, 64); `took` is in seconds."""
+        described = {name: float(column[0]) for name, column in features(pixels).items()}
+        identity = self._client.predicted(
+            MODEL, version, str(answer["digit"][0]),
+            scores=answer["probabilities"][0].tolist(), features=described,
+            segments={"stroke": stroke(described["ink"])}, latency_seconds=took,
+        )  # fmt: skip
+        self._labels.append((time.monotonic() + self._delay, identity, str(actual)))
 
-    def send_due(self) -> None:
-        """Send everything whose time has come, one batch a kind; a batch that cannot be sent is tried again."""
-        while not self._incoming.empty():
-            due, kind, event = self._incoming.get()
-            heapq.heappush(self._waiting, (due, next(self._order), kind, event))
-        batches: dict[str, list[dict[str, object]]] = {"predictions": [], "labels": []}
-        while self._waiting and self._waiting[0][0] <= time.monotonic():
-            _, _, kind, event = heapq.heappop(self._waiting)
-            batches[kind].append(event)
-        for kind, events in batches.items():
-            if events and not self._post(kind, events):
-                for event in events:
-                    self._incoming.put((time.monotonic() + 0.5, kind, event))
+    def tell_due_labels(self) -> None:
+        """Tell every label whose time has come."""
+        while self._labels and self._labels[0][0] <= time.monotonic():
+            _, identity, actual = self._labels.popleft()
+            self._client.labelled(identity, actual)
 
-    def _post(self, kind: str, events: list[dict[str, object]]) -> bool:
-        try:
-            answer = self._session.post(f"{self._url}/v1/{kind}", json=events, timeout=2)
-        except requests.RequestException as error:
-            log.debug("quality exporter unreachable", extra={"kind": kind, "reason": str(error)})
-            return False
-        if not answer.ok:
-            log.warning("quality exporter refused a batch", extra={"kind": kind, "reason": answer.text[:200]})
-        return answer.status_code < 500
+    def close(self) -> None:
+        """Send what is left, if that does not take long."""
+        self._client.close(timeout=2.0)
 
 
 class Traffic:
@@ -116,6 +99,7 @@ class Traffic:
         for thread in self._threads:
             thread.join()
         self._pool.shutdown()
+        self._reports.close()
         self._reader.close()
 
     def _send(self) -> None:
@@ -126,21 +110,23 @@ class Traffic:
             self._pool.submit(self._ask, number)
 
     def _report(self) -> None:
-        while not self._ended.wait(0.2):
-            self._reports.send_due()
+        while not self._ended.wait(_REPORT_EVERY):
+            self._reports.tell_due_labels()
 
     def _ask(self, number: int) -> None:
         row = number % len(self._rows.digits)
+        pixels = self._rows.pixels[row : row + 1]
         sent = time.time()
         begun = time.monotonic()
         try:
-            answer = self._reader.predict(MODEL, {"pixels": self._rows.pixels[row : row + 1]}, timeout=_DEADLINE)
+            answer = self._reader.predict(MODEL, {"pixels": pixels}, timeout=_DEADLINE)
         except RemoteError as error:
             lost = not isinstance(error, Refused) or error.code in LOST_CODES
             self.seen.add(Answer(row, sent, time.time(), Outcome.LOST if lost else Outcome.ERROR))
             return
         digit, actual = int(answer.outputs["digit"][0]), int(self._rows.digits[row])
-        slow = time.monotonic() - begun > self._latency_bound
+        took = time.monotonic() - begun
+        slow = took > self._latency_bound
         outcome = Outcome.SLOW if slow else Outcome.GOOD if digit == actual else Outcome.WRONG
         self.seen.add(Answer(row, sent, time.time(), outcome, answer.version, digit == actual))
-        self._reports.prediction(f"{sent:.6f}-{number}", answer.version, digit, actual)
+        self._reports.prediction(answer.version, answer.outputs, pixels, actual, took)

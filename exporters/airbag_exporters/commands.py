@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from airbag.errors import ConfigError, Problem
 from airbag.http import Web
 from airbag.process import process_options
 from airbag_exporters.config import load_exporters
@@ -32,12 +33,25 @@ def serving(config_file: Path, config_check: bool, web: Web) -> None:
 
 
 @exporter.command()
+@click.option("--aggregate", is_flag=True, help="Add up the replicas that `quality.aggregate` names, for big fleets.")
 @process_options("exporters/exporters.yml", ":9811")
-def quality(config_file: Path, config_check: bool, web: Web) -> None:
+def quality(config_file: Path, config_check: bool, aggregate: bool, web: Web) -> None:
     """Whether the answers are right: predictions joined with their labels, per model version."""
     config = load_exporters(config_file)
+    if aggregate and config.quality.aggregate is None:
+        problem = Problem("quality.aggregate", "is missing", "list the replicas: `aggregate: {replicas: [URL, ...]}`")
+        raise ConfigError(str(config_file), [problem])
     if config_check:
+        from airbag_exporters.quality.cardinality import check_series, told
+
+        for line in told(check_series(config), config.quality.series_max):
+            click.echo(line)
         click.echo(f"{config_file}: OK")
+        return
+    if aggregate:
+        from airbag_exporters.quality.aggregate.process import run as run_aggregate
+
+        run_aggregate(config_file, config, web)
         return
     from airbag_exporters.quality.process import run
 

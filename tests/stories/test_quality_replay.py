@@ -83,9 +83,10 @@ def build_reference(folder: Path, training: Mapping[str, Any]) -> Reference:
         writer = csv.writer(file)
         writer.writerow(training)
         writer.writerows(zip(*training.values(), strict=True))
+    numeric = ",".join(name for name in training if name not in ("size", "score"))
     subprocess.run(
         [sys.executable, "-m", "airbag", "reference", "build", data, "-o", built, "--score", "score",
-         "--categorical", "size"],
+         "--categorical", "size", "--numeric", numeric],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     return load_reference(built)

@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from sklearn.datasets import load_digits
 
-from airbag_demo.trainer import golden
+from airbag_demo.trainer import golden, profile
 from airbag_demo.trainer.export import hoarding, refusing, save, truncate
 from airbag_demo.trainer.network import Classes, Network, Rows, train
 
@@ -63,6 +63,12 @@ def _build(folder: Path) -> None:
     truncate(folder / "faults" / "load")
     for name, network in {"good/1": first, "good/2": second, "faults/accuracy": mislabelled}.items():
         _card(folder / name, _accuracy(network, held_pixels, held_digits))
+    latest = folder / "good" / "2"
+    profile.write(latest, second, pixels)
+    profile.write(folder / "good" / "1", first, pixels[:400], bins_of=latest)
+    profile.write(folder / "faults" / "accuracy", mislabelled, pixels, bins_of=latest)
+    for fault in ("errors", "latency", "load"):
+        profile.copy(folder / "faults" / fault, latest)
     known = golden.requests(held_pixels, held_digits, [first, second])
     for release in (*(folder / "good").iterdir(), *(folder / "faults").iterdir()):
         golden.write(release, known)

@@ -74,9 +74,8 @@ class Pages:
 
     def _labels(self, counters: Counters) -> dict[tuple[str, str], Block]:
         """Of every model, also those that have had none."""
-        shown: dict[tuple[str, str], Block] = {name: Block(ModelLayout.of(*name)) for name in self._book.models.every()}
-        shown.update(counters.models)
-        return shown
+        foreseen = {name: Block(ModelLayout.of(*name)) for name in self._book.models.every()}
+        return foreseen | {(model.serving, model.model): block for model, block in counters.models.items()}
 
 
 class Fresh:
