@@ -129,24 +129,11 @@ def test_events_of_a_window_are_rows_of_their_features(tmp_path: Path) -> None:
 
 
 def test_events_that_give_features_as_a_list_take_their_names_from_the_command_line(tmp_path: Path) -> None:
-    rows = [
-        {"model_name": "m", "model_version": 1, "features": [n, "x"], "predicted": n, "actual": n + 1} for n in range(3)
-    ]
+    shared = {"model_name": "m", "model_version": 1}
+    rows = [{**shared, "features": [n, "x"], "predicted": n, "actual": n + 1} for n in range(3)]
     data, output = lines(tmp_path / "e.ndjson", rows), tmp_path / "out.json"
-    built(
-        data,
-        "--events",
-        "--model",
-        "m",
-        "--features",
-        "b,c",
-        "--score",
-        "predicted",
-        "--target",
-        "actual",
-        "-o",
-        output,
-    )
+    ours = ["--events", "--model", "m", "--score", "predicted", "--target", "actual", "-o", output]
+    built(data, *ours, "--features", "b,c")
     found = load_reference(output)
     assert list(found.features) == ["b", "c"]
     assert found.target_mean == 2
