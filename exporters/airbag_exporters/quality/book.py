@@ -127,7 +127,7 @@ class Book:
     def _new(self, batch: Sequence[Predictions]) -> Iterable[tuple[Predictions, Mapping[int, bytes]]]:
         """Of each part of a batch the rows that were never seen, and the labels that came before them, by row."""
         keyed = [each for each in batch if each.keys is not None]
-        firsts, looked = self._look([each.keys for each in keyed if each.keys is not None])
+        firsts, _, looked = self._look([each.keys for each in keyed if each.keys is not None])
         begin = 0
         for each in batch:
             if each.keys is None:
@@ -141,15 +141,16 @@ class Book:
             chosen = each if len(places) == len(each) else each.take(rows[fresh])
             yield chosen, _by_row(looked.early, places)
 
-    def _look(self, parts: Sequence[Keys]) -> tuple[NDArray[np.intp], Looked]:
+    def _look(self, parts: Sequence[Keys]) -> tuple[NDArray[np.intp], NDArray[np.intp], Looked]:
         """What is known of all ids of the parts.
 
-        The rows (m,), counted through all parts, that hold an id for the first time, in order; the answers for these.
+        The rows (m,), counted through all parts, that hold an id for the first time, in order; how often each of these
+        ids is repeated; the answers for them.
         """
         keys = np.concatenate([np.empty(0, np.uint64), *parts])
-        _, firsts = np.unique(keys, return_index=True)
-        firsts.sort()
-        return firsts, self._ledger.look(keys[firsts])
+        _, firsts, counts = np.unique(keys, return_index=True, return_counts=True)
+        order = np.argsort(firsts)
+        return firsts[order], counts[order] - 1, self._ledger.look(keys[firsts[order]])
 
     def _place(self, draft: Draft, owner: Owner) -> Owner:
         """The owner, or the version `other` where the model has as many versions as are told apart already."""
@@ -203,24 +204,24 @@ class Book:
 
     def _label(self, labels: Labels, cursors: Mapping[str, str]) -> None:
         draft, change = self._draft(), _Change()
-        firsts, looked = self._look([labels.keys])
-        nobody = self._nobody()
-        owners = looked.rows["owner"]
-        for number in np.unique(owners[(looked.states == State.PENDING) | (looked.states == State.DONE)]).tolist():
-            owner = self._owner(number)
-            places = np.flatnonzero((looked.states == State.PENDING) & (owners == number))
-            again = int(np.count_nonzero((looked.states == State.DONE) & (owners == number)))
+        firsts, repeated, looked = self._look([labels.keys])
+        states, owners = looked.states, looked.rows["owner"]
+        predicted = (states == State.PENDING) | (states == State.DONE)
+        for number in np.unique(owners[predicted]).tolist():
+            owner, mine = self._owner(number), predicted & (owners == number)
+            places = np.flatnonzero(mine & (states == State.PENDING))
+            again = int(np.count_nonzero(mine)) - len(places) + int(repeated[mine].sum())
             self._join(draft, owner, labels, firsts[places], places, looked)
             draft.labels(owner.serving, owner.model, JOINED, len(places))
             draft.labels(owner.serving, owner.model, DUPLICATE, again)
             change.done.append(looked.rows[places])
-        absent = firsts[looked.states == State.ABSENT]
+        absent = firsts[states == State.ABSENT]
         if self.config.quality.early_label_ttl:
             change.early |= _early(labels, absent)
         else:
-            draft.labels(*nobody, UNMATCHED, len(absent))
-        repeated = len(labels) - len(firsts) + int(np.count_nonzero(looked.states == State.EARLY))
-        draft.labels(*nobody, DUPLICATE, repeated)
+            draft.labels(*self._nobody(), UNMATCHED, len(absent))
+        again = int(np.count_nonzero(states == State.EARLY)) + int(repeated[~predicted].sum())
+        draft.labels(*self._nobody(), DUPLICATE, again)
         self._commit(draft, change.whole(cursors))
 
     def _join(

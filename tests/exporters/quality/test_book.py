@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airbag.config import parse
@@ -17,8 +18,7 @@ from airbag_exporters.quality.columns import BadBatch, Coded, Floats, Labels, Ow
 from airbag_exporters.quality.counters import Model
 from airbag_exporters.quality.counting import RESULTS, families
 from airbag_exporters.quality.hashing import hash_texts
-from airbag_exporters.quality.ledger.local import Limits
-from airbag_exporters.quality.ledger.memory import memory_ledger
+from airbag_exporters.quality.ledger.open import open_ledger
 from airbag_exporters.quality.ledger.values import Change, Conflict, Ledger, LedgerUnavailable
 from tests.fakes.clock import SetClock
 
@@ -43,12 +43,20 @@ def config(text: str = CONFIG) -> ExportersConfig:
 class Desk:
     """A book with a clock that is set, and short words for what is done with it."""
 
-    def __init__(self, ledger: Ledger | None = None, text: str = CONFIG) -> None:
+    def __init__(self, text: str = CONFIG, folder: Path | None = None) -> None:
         self.clock = SetClock(1000.0)
-        quality = config(text).quality
-        limits = Limits(quality.pending_max, quality.label_ttl, quality.early_label_ttl)
-        self.ledger = ledger or memory_ledger(limits, self.clock)
-        self.book = Book(config(text), self.ledger, self.clock.now)
+        self._config = config(text)
+        self._quality = self._config.quality.model_copy(update={"state_folder": folder})
+        self._open()
+
+    def _open(self) -> None:
+        self.ledger = open_ledger(self._quality, self.clock)
+        self.book = Book(self._config, self.ledger, self.clock.now)
+
+    def restart(self) -> None:
+        """Only what is in the folder is left."""
+        self.ledger.close()
+        self._open()
 
     def predict(self, ids: str, predicted: str, owner: Owner = DIGITS, actual: str | None = None) -> None:
         """One letter an id, one a class."""
@@ -194,8 +202,8 @@ def test_versions_that_clients_invent_are_bounded() -> None:
     assert desk.predicted(DIGITS._replace(version="other")) == 6
 
 
-def test_a_version_that_is_gone_for_long_makes_room() -> None:
-    desk = Desk()
+def test_a_version_that_is_gone_for_long_makes_room(tmp_path: Path) -> None:
+    desk = Desk(folder=tmp_path)
     for number in "123":
         desk.predict(number, "1", DIGITS._replace(version=number))
     desk.clock.sleep(3500)
@@ -203,8 +211,9 @@ def test_a_version_that_is_gone_for_long_makes_room() -> None:
     desk.clock.sleep(200)
     desk.book.drop_old_versions()
     assert [owner.version for owner in desk.book.counters.versions] == ["2"]
-    again = Book(desk.book.config, desk.ledger, desk.clock.now)
-    assert [owner.version for owner in again.counters.versions] == ["2"]
+    desk.restart()
+    assert [owner.version for owner in desk.book.counters.versions] == ["2"]
+    desk.ledger.close()
 
 
 @pytest.mark.parametrize(
@@ -246,14 +255,15 @@ def test_probabilities_wait_with_their_prediction() -> None:
     assert block.of(families.LOG_LOSS).tolist() == [pytest.approx(-np.log(0.8))]
 
 
-def test_counters_and_what_waits_go_on_after_a_restart() -> None:
-    desk = Desk()
+def test_counters_and_what_waits_go_on_after_a_restart(tmp_path: Path) -> None:
+    desk = Desk(folder=tmp_path)
     desk.predict("ab", "10")
     desk.label("a", "1")
-    desk.book = Book(desk.book.config, desk.ledger, desk.clock.now)
+    desk.restart()
     desk.label("b", "0")
     assert (desk.predicted(), desk.right()) == (2, (2, 0))
     assert desk.book.counters.seen == {DIGITS: 1000.0}
+    desk.ledger.close()
 
 
 def test_counters_that_still_fit_go_on_under_another_configuration() -> None:
@@ -304,11 +314,16 @@ def test_what_cannot_be_committed_leaves_no_trace(error: Exception) -> None:
     assert desk.right() == (1, 0)
 
 
-@given(st.lists(st.tuples(st.sampled_from("plx"), st.text("abcdefgh", min_size=1, max_size=4), st.floats(0, 30))))
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.sampled_from("ppllx"), st.text("abcdefgh", min_size=1, max_size=4), st.floats(0, 30))))
 def test_every_prediction_is_joined_expired_or_waiting_and_never_two_of_these(
     events: list[tuple[str, str, float]],
 ) -> None:
-    desk = Desk()
+    with TemporaryDirectory() as folder:
+        _play(Desk(folder=Path(folder)), events)
+
+
+def _play(desk: Desk, events: list[tuple[str, str, float]]) -> None:
     for kind, ids, pause in events:
         desk.clock.sleep(pause)
         desk.expire()
@@ -317,9 +332,10 @@ def test_every_prediction_is_joined_expired_or_waiting_and_never_two_of_these(
         elif kind == "l":
             desk.label(ids, "1" * len(ids))
         else:
-            desk.book = Book(desk.book.config, desk.ledger, desk.clock.now)
+            desk.restart()
     desk.expire()
     found = Counter(desk.labels())
     taken = desk.predicted() if DIGITS in desk.book.counters.versions else 0
     assert taken == found["joined"] + found["expired"] + desk.ledger.pending()
     assert desk.ledger.pending() <= 5
+    desk.ledger.close()
