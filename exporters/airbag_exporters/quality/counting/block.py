@@ -50,10 +50,11 @@ class Block:
     def add(self, family: Family, amounts: ArrayLike, suffix: str = "") -> None:
         """Add to the counters of a family. Amounts are not negative; a float counter stops at the largest number."""
         counters = self.of(family, suffix)
-        with np.errstate(over="ignore"):
+        if counters.dtype.kind == "i":
             counters += amounts
-        if counters.dtype.kind == "f":
-            np.minimum(counters, _LARGEST, out=counters)
+        else:
+            with np.errstate(over="ignore"):
+                np.minimum(counters + amounts, _LARGEST, out=counters)
 
     def count_labels(self, result: str, count: int) -> None:
         """Count labels of a model that ended as one of RESULTS."""

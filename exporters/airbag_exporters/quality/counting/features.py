@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,10 +42,15 @@ class NumericFeature:
         lowest, highest = max(profile.minimum, -_LARGEST), min(profile.maximum, _LARGEST)
         return cls(name, ref, profile.edges, lowest, highest)
 
+    @property
+    def below(self) -> float:
+        """The largest number that is out of range for being too small."""
+        return math.nextafter(self.lowest, -math.inf)
+
     @cached_property
     def edges(self) -> Floats:
         """All values at which is counted, in order: the inner edges, both ends of the range, and infinity."""
-        return np.sort([*self.inner, np.nextafter(self.lowest, -np.inf), self.highest, np.inf])
+        return np.sort([*self.inner, self.below, self.highest, np.inf])
 
     def place(self, edge: float) -> int:
         """Where that edge is."""
@@ -70,7 +76,7 @@ class NumericFeatures:
             bins_to += range(first_bin, first_bin + len(places))
             first_bin += len(places)
         self._bins_from, self._bins_to = np.array(bins_from, np.intp), np.array(bins_to, np.intp)
-        self._below = self._at([np.nextafter(each.lowest, -np.inf) for each in features])
+        self._below = self._at([each.below for each in features])
         self._highest = self._at([each.highest for each in features])
         self._all = self._at([np.inf] * len(features))
 
@@ -114,9 +120,9 @@ class Features:
 
     def __init__(self, spec: Spec) -> None:
         profiles = spec.reference.features if spec.reference else {}
-        named = {name: kind for name, kind in spec.features.items() if name != SCORE}
-        numeric = [_numeric(name, spec, profiles.get(name)) for name, kind in named.items() if kind == "numeric"]
-        texts = {name: profiles.get(name) for name, kind in named.items() if kind == "categorical"}
+        kinds = spec.features.items()
+        numeric = [_numeric(name, spec, profiles.get(name)) for name, kind in kinds if kind == "numeric"]
+        texts = {name: profiles.get(name) for name, kind in kinds if kind == "categorical"}
         self._refs = {name: spec.ref if isinstance(each, Categorical) else DEFAULT_REF for name, each in texts.items()}
         self._texts = {
             name: Names(tuple(each.counts) if isinstance(each, Categorical) else ()) for name, each in texts.items()

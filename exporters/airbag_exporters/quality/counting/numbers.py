@@ -61,4 +61,4 @@ def _rounded_down(edges: Floats) -> NDArray[np.float32]:
     """The largest float32 that is not above: for every float32 x, x <= edge says the same of both."""
     with np.errstate(over="ignore"):
         nearest = edges.astype(np.float32)
-    return np.where(nearest > edges, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+        return np.where(nearest > edges, np.nextafter(nearest, np.float32(-np.inf)), nearest)

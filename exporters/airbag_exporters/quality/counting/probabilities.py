@@ -17,6 +17,7 @@ _SLACK = 1e-6
 """How far beyond 0 and 1 a probability may be by rounding in float32."""
 _EPSILON = float(np.finfo(np.float64).eps)
 """Probabilities closer than this to 0 or 1 are moved there before their logarithm, as scikit-learn does."""
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 def are_probabilities(values: Floats) -> NDArray[np.bool_]:
@@ -47,42 +48,39 @@ class Probabilities:
 
     def predictions(self, block: Block, batch: Predictions) -> None:
         """Sum what the predictions left open."""
-        _, known = self._known(batch.score, batch.scores)
-        if len(known):
-            block.add(families.ENTROPY, _entropy(known))
-            block.add(families.ENTROPY_ROWS, len(known))
+        _, given = self._known(batch.score, batch.scores)
+        if len(given):
+            block.add(families.ENTROPY, _entropy(given) + (_entropy(1 - given) if self._is_binary else 0))
+            block.add(families.ENTROPY_ROWS, len(given))
 
     def outcomes(self, block: Block, batch: Outcomes) -> None:
         """Sum the errors of the labelled predictions."""
-        rows, known = self._known(batch.score, batch.scores)
-        if not len(known) or batch.actual is None:
+        rows, given = self._known(batch.score, batch.scores)
+        if not len(given) or batch.actual is None:
             return
         actual = batch.actual[rows]
         if self._is_binary:
-            actual = (actual == self._positive).astype(np.intp)
-        given = np.column_stack([known, np.zeros(len(known))])  # `other`
-        of_truth = given[np.arange(len(given)), actual]
-        block.add(families.SCORED, len(known))
+            of_truth = np.where(actual == self._positive, given, 1 - given)
+            squared = np.square(1 - of_truth)
+        else:
+            places = np.minimum(actual, self._classes - 1)
+            of_truth = np.where(actual < self._classes, given[np.arange(len(given)), places], 0.0)
+            # The sum over all classes of (p - y)^2, where y is 1 for the true class and 0 for the others.
+            squared = np.square(given).sum(axis=1) - np.square(of_truth) + np.square(1 - of_truth)
+        block.add(families.SCORED, len(given))
+        block.add(families.SQUARED_ERROR, max(0.0, float(squared.sum())))
         block.add(families.LOG_LOSS, -np.log(np.clip(of_truth, _EPSILON, 1 - _EPSILON)).sum())
-        # The sum over all classes of (p - y)^2, where y is 1 for the true class and 0 for the others.
-        squared = np.square(known).sum(axis=1) - np.square(of_truth) + np.square(1 - of_truth)
-        block.add(families.SQUARED_ERROR, np.maximum(squared, 0).sum() / (2 if self._is_binary else 1))
 
     def _known(self, score: Floats | None, scores: Floats | None) -> tuple[NDArray[np.intp], Floats]:
-        """The rows that have probabilities, and these, one column a class; of a binary model negative, positive."""
-        if self._is_binary:
-            if score is None:
-                return np.empty(0, np.intp), np.empty((0, 2))
-            rows = np.flatnonzero(are_probabilities(score))
-            positive = np.clip(score[rows], 0.0, 1.0)
-            return rows, np.column_stack([1 - positive, positive])
-        if scores is None or not self._classes:
-            return np.empty(0, np.intp), np.empty((0, self._classes))
-        rows = np.flatnonzero(are_probabilities(scores).all(axis=1))
-        return rows, np.clip(scores[rows], 0.0, 1.0)
+        """The rows that have probabilities, and these: of the positive class (rows,), or (rows, classes)."""
+        given = score if self._is_binary else scores
+        if given is None or not self._classes:
+            return np.empty(0, np.intp), np.empty(0)
+        fine = are_probabilities(given)
+        rows = np.flatnonzero(fine if self._is_binary else fine.all(axis=1))
+        return rows, np.clip(given[rows], 0.0, 1.0)
 
 
 def _entropy(probabilities: Floats) -> float:
     """-sum p ln p, over all rows; 0 ln 0 is 0."""
-    logarithms = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
-    return -float(np.vdot(probabilities, logarithms))
+    return -float(np.vdot(probabilities, np.log(np.maximum(probabilities, _TINY))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +48,10 @@ class Scores:
         bin_count = len(self._edges) + 1
         places = self._edges.places(score)
         counts = np.bincount(places + bin_count * truth, minlength=2 * bin_count).reshape(2, bin_count)
-        block.add(families.SCORE_LE, _after_a_zero(counts.cumsum(axis=1)).ravel())
+        block.of(families.SCORE_LE).reshape(2, bin_count + 1)[:, 1:] += counts.cumsum(axis=1)
         if self._kind != "ranking":
-            sums = np.bincount(places, np.clip(score, 0.0, 1.0), minlength=bin_count).reshape(1, bin_count)
-            block.add(families.SCORE_SUM_LE, _after_a_zero(sums.cumsum(axis=1)).ravel())
+            sums = np.bincount(places, np.clip(score, 0.0, 1.0), minlength=bin_count)
+            block.of(families.SCORE_SUM_LE)[1:] += sums.cumsum()
 
     def _truth(self, batch: Outcomes) -> NDArray[np.bool_] | None:
         if self._kind == "binary":
@@ -60,8 +59,3 @@ class Scores:
         if self._kind == "ranking":
             return None if batch.target is None else batch.target > 0
         return batch.correct
-
-
-def _after_a_zero(counts: NDArray[Any]) -> NDArray[Any]:
-    """A column of zeros before the others: the series `start`."""
-    return np.pad(counts, ((0, 0), (1, 0)))
