@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from airbag_exporters.config import RedisLedger
 from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.memory import memory_ledger
+from airbag_exporters.quality.ledger.redis import redis_ledger
 from airbag_exporters.quality.ledger.sqlite import sqlite_ledger
 from airbag_exporters.quality.ledger.values import WAITING, Change, Kept, Ledger, Looked, State
 from tests.fakes.clock import SetClock
 
+_PREFIX = itertools.count()
 LIMITS = Limits(pending_max=1000, label_ttl=100.0, early_label_ttl=10.0)
 
 
@@ -80,3 +84,9 @@ def memory_bench(folder: Path, limits: Limits = LIMITS) -> Bench:
 
 def sqlite_bench(folder: Path, limits: Limits = LIMITS) -> Bench:
     return Bench(lambda bounds, clock: sqlite_ledger(folder / "state", bounds, clock), limits)
+
+
+def redis_bench(url: str, limits: Limits = LIMITS, prefix: str | None = None, replica: str = "a") -> Bench:
+    """Each among keys of its own, unless `prefix` says otherwise."""
+    config = RedisLedger(url=url, prefix=prefix or f"test-{next(_PREFIX)}")
+    return Bench(lambda bounds, clock: redis_ledger(config, replica, bounds, clock), limits)

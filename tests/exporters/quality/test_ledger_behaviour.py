@@ -11,20 +11,32 @@ import pytest
 from airbag_exporters.quality.columns import Owner
 from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.values import Change, Conflict, State
-from tests.exporters.quality.ledger_kinds import LIMITS, Bench, memory_bench, sqlite_bench
+from tests.exporters.quality.ledger_kinds import LIMITS, Bench, memory_bench, redis_bench, sqlite_bench
+from tests.fakes.redis_server import redis_server
 
 ABSENT, PENDING, DONE, EARLY = State.ABSENT, State.PENDING, State.DONE, State.EARLY
 Start = Callable[..., Bench]
-KINDS = {"memory": memory_bench, "sqlite": sqlite_bench}
 BIG = (1 << 64) - 1  # keys use all bits
 
 
-@pytest.fixture(params=list(KINDS))
-def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def start(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iterator[Start]:
     begun: list[Bench] = []
 
     def start(limits: Limits = LIMITS) -> Bench:
-        begun.append(KINDS[request.param](tmp_path, limits))
+        match request.param:
+            case "memory":
+                begun.append(memory_bench(tmp_path, limits))
+            case "sqlite":
+                begun.append(sqlite_bench(tmp_path, limits))
+            case _:
+                begun.append(redis_bench(redis_url, limits))
         return begun[-1]
 
     yield start
@@ -170,7 +182,7 @@ def test_the_oldest_make_room_and_are_reported(start: Start) -> None:
 def test_the_oldest_early_labels_make_room_too(start: Start) -> None:
     bench = start(Limits(pending_max=3, label_ttl=100.0, early_label_ttl=10.0))
     bench.look(*range(5))
-    bench.ledger.commit(Change(early={key: b"x" for key in range(5)}))
+    bench.ledger.commit(Change(early=dict.fromkeys(range(5), b"x")))
     assert bench.expire() == ({}, 2)
     assert bench.states(0, 1, 2, 3, 4) == [ABSENT] * 2 + [EARLY] * 3
 

@@ -1,0 +1,305 @@
+"""The ledger of several replicas, in one Redis (7 or newer; alone or behind Sentinel).
+
+All keys begin with {PREFIX}, in braces. `w:KEY` is what is known of one id: its state (P, D or E) and its bytes; it
+outlives `label_ttl`, so that what expires is still there to be counted. `runs` lists batches in the order of arrival,
+`run:N` has the keys of one; `early` lists labels without a prediction. `replicas` says by which token each replica may
+write, and how many changes it made. Scripts check that the token is right and that each id is still in the state that
+`look` saw, then change everything at once; which is why each id is counted by exactly one replica.
+
+Redis must keep what it was told: `appendonly yes` with `appendfsync everysec` (a crash of its machine loses a second)
+or `always`, and `maxmemory-policy noeviction`. When it lost its data, this replica notices at its next change and
+writes its counters again, so that they do not go down; predictions that waited are gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airbag.clock import Clock
+from airbag_exporters.config import RedisLedger
+from airbag_exporters.quality.columns import Keys, Owner
+from airbag_exporters.quality.ledger.local import Limits
+from airbag_exporters.quality.ledger.redis_link import Argument, Link, script
+from airbag_exporters.quality.ledger.values import (
+    WAITING,
+    Change,
+    Conflict,
+    Expired,
+    Kept,
+    LedgerUnavailable,
+    Looked,
+    State,
+)
+
+log = logging.getLogger("airbag.exporter.quality")
+_LETTERS = {State.ABSENT: b"-", State.PENDING: b"P", State.DONE: b"D", State.EARLY: b"E"}
+_STATE_OF = np.zeros(256, np.uint8)
+_STATE_OF[[letter[0] for letter in _LETTERS.values()]] = list(_LETTERS)
+_LETTER_OF = np.frombuffer(b"".join(_LETTERS[state] for state in sorted(_LETTERS)), np.uint8)
+_KEY, _BODY, _ENTRY = 8, WAITING.itemsize - 8, 24
+_SPARE_SECONDS = 86_400.0  # how much longer than twice its time a record may live, should no replica run
+_BODY_FIELDS = np.dtype([(name, WAITING[name]) for name in WAITING.names or () if name != "key"])
+_ENTRIES = 1000  # early labels that one call of `expire` looks at
+_RUNS = 256  # batches, at most
+
+
+class TakenOver(LedgerUnavailable):
+    """Another process runs under this replica's name; nothing of this one is kept any more, for good."""
+
+    retryable = False
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What a call of `expire` found: runs that go, of the last one only `partly` rows, and early entries."""
+
+    runs: tuple[bytes, ...] = ()
+    partly: int = 0
+    keys: bytes = b""
+    entries: bytes = b""
+    waiting: int = 0
+    labels: int = 0
+
+
+class SharedLedger:
+    """A Ledger (see there) for one replica. `load` ends the right to write of whoever ran under its name before."""
+
+    batch_rows_max = 4096  # some milliseconds of Redis' time, in which all replicas wait
+
+    def __init__(self, link: Link, replica: str, limits: Limits, clock: Clock) -> None:
+        self._link, self._replica, self._limits, self._clock = link, replica, limits, clock
+        self._token = secrets.token_hex(8)
+        self._changes = 0
+        self._is_taken_over = False
+        self._pending = 0
+        self._owners: dict[int, Owner] = {}
+        self._blocks: dict[str, bytes] = {}
+        self._cursors: dict[str, str] = {}
+        self._seen: list[tuple[Keys, NDArray[np.uint8]]] = []
+        self._commit, self._forget = (
+            script("redis_fence.lua", "redis_commit.lua"),
+            script("redis_fence.lua", "redis_forget.lua"),
+        )
+
+    def load(self) -> Kept:
+        self._link.check()
+        _, before = self._link.change(script("redis_take.lua"), self._replica, self._token, self._changes)
+        if before:
+            log.info("this replica goes on where a process of its name ended", extra={"replica": self._replica})
+        names = [
+            f"{self._link.prefix}:{name}" for name in (f"blocks:{self._replica}", "owners", f"cursors:{self._replica}")
+        ]
+        blocks, owners, cursors, pending = self._link.ask_all(
+            [*(("HGETALL", name) for name in names), ("HGET", f"{self._link.prefix}:numbers", "pending")]
+        )
+        self._pending = int(pending or 0)
+        self._blocks = {name.decode(): data for name, data in blocks.items()}
+        self._owners = {int(number): _owner(data) for number, data in owners.items()}
+        self._cursors = {name.decode(): data.decode() for name, data in cursors.items()}
+        return Kept(dict(self._owners), dict(self._blocks), dict(self._cursors))
+
+    def look(self, keys: Keys) -> Looked:
+        values = self._values(keys.tobytes())
+        states = _STATE_OF[np.frombuffer(b"".join(value[:1] if value else b"-" for value in values), np.uint8)]
+        rows = np.zeros(len(keys), WAITING)
+        found = np.flatnonzero((states == State.PENDING) | (states == State.DONE))
+        bodies = b"".join(_value[1 : 1 + _BODY] for _value in (values[row] for row in found.tolist()) if _value)
+        as_bytes = rows.view(np.uint8).reshape(len(keys), WAITING.itemsize)
+        as_bytes[found, _KEY:] = np.frombuffer(bodies, np.uint8).reshape(len(found), _BODY)
+        rows["key"][found] = keys[found]
+        self._seen.append((keys, states))
+        extras = _rests(values, np.flatnonzero(states == State.PENDING), 1 + _BODY)
+        return Looked(
+            states, rows, {row: data for row, data in extras.items() if data},
+            _rests(values, np.flatnonzero(states == State.EARLY), 1 + _KEY),
+        )  # fmt: skip
+
+    def commit(self, change: Change) -> None:
+        rows = np.concatenate([change.new, change.done])
+        early = np.fromiter(change.early, np.uint64, len(change.early))
+        places = enumerate(change.new["key"].tolist(), 1) if change.extras else ()
+        owners = {number: owner for number, owner in change.owners.items() if number not in self._owners}
+        self._change(
+            self._commit,
+            *self._lifetimes(),
+            rows.tobytes(), len(change.new), early.tobytes(),
+            self._expected(np.concatenate([rows["key"], early])),
+            struct.pack("<d", rows["since"].max() if len(rows) else 0.0), struct.pack("<d", self._clock.now()),
+            *_listed({place: change.extras[key] for place, key in places if key in change.extras}),
+            len(early), *change.early.values(),
+            *_listed(change.blocks), *_listed(_joined(owners)), *_listed(change.cursors),
+        )  # fmt: skip
+        self._owners |= owners
+        self._blocks |= change.blocks
+        self._cursors |= change.cursors
+
+    def expire(self, now: float) -> Expired:
+        while True:
+            due, predictions = self._due(now)
+            expired = Expired(predictions, due.labels, (due,))
+            if expired:
+                return expired
+            if not due.runs and not due.entries:
+                return Expired()
+            try:
+                self.forget(expired, {})
+            except Conflict:  # another replica is at it
+                return Expired()
+
+    def forget(self, expired: Expired, blocks: Mapping[str, bytes]) -> None:
+        due = expired.token[0] if expired.token else _Due()
+        if not isinstance(due, _Due):
+            raise TypeError("this came from another ledger")
+        self._change(
+            self._forget,
+            due.waiting, due.labels, due.entries, due.partly, len(due.runs), *due.runs, *_listed(blocks)[1:],
+        )  # fmt: skip
+        self._blocks |= blocks
+
+    def owner(self, number: int) -> Owner | None:
+        if number not in self._owners:
+            data = self._link.ask("HGET", f"{self._link.prefix}:owners", number)
+            if data is None:
+                return None
+            self._owners[number] = _owner(data)
+        return self._owners[number]
+
+    def pending(self) -> int:
+        return self._pending
+
+    def close(self) -> None:
+        self._link.close()
+
+    def _change(self, text: str, *arguments: Argument) -> None:
+        """Run a script that changes things, at most once."""
+        self._seen = []
+        if not self._is_taken_over:
+            answer, *more = self._link.change(text, self._replica, self._token, self._changes + 1, *arguments)
+            self._is_taken_over = answer == b"taken over"
+        if self._is_taken_over:
+            raise TakenOver(
+                f"another process writes to {self._link.url} as replica {self._replica!r}. End one of both, or give "
+                "them different names (`quality.replica`)"
+            )
+        if answer == b"lost":
+            self._write_again()
+        if answer != b"ok":
+            raise Conflict("another replica was faster" if answer == b"conflict" else "Redis had lost its data")
+        self._changes += 1
+        self._pending = int(more[0] or 0)
+
+    def _write_again(self) -> None:
+        """After a Redis that lost data: counters must not go down."""
+        log.error(
+            "Redis lost data: the counters are written again, predictions that waited may be gone",
+            extra={"redis": self._link.url, "remedy": "set `appendonly yes`"},
+        )
+        kept = (*_listed(self._blocks), *_listed(_joined(self._owners)), *_listed(self._cursors))
+        answer = self._link.change(script("redis_take.lua"), self._replica, self._token, self._changes, *kept)
+        self._is_taken_over = answer[0] == b"taken over"
+
+    def _lifetimes(self) -> tuple[int, int]:
+        limits = self._limits
+        return int(2 * limits.label_ttl + _SPARE_SECONDS), int(2 * limits.early_label_ttl + _SPARE_SECONDS)
+
+    def _expected(self, keys: Keys) -> bytes:
+        """A letter for the state in which `look` saw each key last."""
+        if not len(keys):
+            return b""
+        known = np.concatenate([keys[:0], *(some for some, _ in self._seen)])
+        order = np.argsort(known, kind="stable")
+        places = np.searchsorted(known[order], keys, side="right") - 1
+        is_known = places >= 0
+        is_known[is_known] = known[order][places[is_known]] == keys[is_known]
+        if not is_known.all():
+            self.look(keys[~is_known])
+            return self._expected(keys)
+        states = np.concatenate([states for _, states in self._seen])[order][places]
+        return bytes(_LETTER_OF[states])
+
+    def _values(self, keys: bytes) -> list[bytes | None]:
+        """What is kept under these keys."""
+        start = f"{self._link.prefix}:w:".encode()
+        names = [start + keys[at : at + _KEY] for at in range(0, len(keys), _KEY)]
+        parts = [names[at : at + self.batch_rows_max] for at in range(0, len(names), self.batch_rows_max)]
+        return [value for part in self._link.ask_all([("MGET", *part) for part in parts]) for value in part]
+
+    def _due(self, now: float) -> tuple[_Due, dict[int, int]]:
+        prefix = self._link.prefix
+        (held, pending), runs, entries, labels = self._link.ask_all(
+            [
+                ("HMGET", f"{prefix}:numbers", "held", "pending"),
+                ("LRANGE", f"{prefix}:runs", 0, _RUNS - 1),
+                ("LRANGE", f"{prefix}:early", 0, _ENTRIES - 1),
+                ("LLEN", f"{prefix}:early"),
+            ]
+        )
+        self._pending = int(pending or 0)
+        going, partly, keys = self._due_runs(
+            runs, now - self._limits.label_ttl, int(held or 0) - self._limits.pending_max
+        )
+        before, surplus = now - self._limits.early_label_ttl, labels - self._limits.pending_max
+        late = [entry for at, entry in enumerate(entries) if _since(entry) <= before or at < surplus]
+        waiting = [value for value in self._values(keys) if value and value[:1] == b"P"]
+        owners, counts = np.unique(
+            np.frombuffer(b"".join(value[1 : 1 + _BODY] for value in waiting), _BODY_FIELDS)["owner"],
+            return_counts=True,
+        )
+        early = self._values(b"".join(entry[16:] for entry in late))
+        unmatched = sum(
+            1 for value, entry in zip(early, late, strict=True) if value and value[: 1 + _KEY] == b"E" + entry[8:16]
+        )
+        due = _Due(tuple(going), partly, keys, b"".join(late), len(waiting), unmatched)
+        return due, dict(zip(owners.tolist(), counts.tolist(), strict=True))
+
+    def _due_runs(self, runs: list[bytes], before: float, surplus: int) -> tuple[list[bytes], int, bytes]:
+        """The oldest runs that go, how many rows of the last of them, and the keys of all these rows."""
+        going: list[bytes] = []
+        keys = b""
+        for run in runs:
+            kept = self._link.ask("GET", f"{self._link.prefix}:run:{run.decode()}") or b""
+            rows = max(len(kept) - 8, 0) // _KEY
+            goes = rows if not kept or _since(kept) <= before else min(rows, surplus - len(keys) // _KEY)
+            if kept and goes <= 0:
+                break
+            going.append(run)
+            keys += kept[8 : 8 + goes * _KEY]
+            if goes < rows or len(keys) >= self.batch_rows_max * _KEY:
+                return going, goes, keys
+        return going, self.batch_rows_max, keys
+
+
+def redis_ledger(config: RedisLedger, replica: str, limits: Limits, clock: Clock) -> SharedLedger:
+    """The ledger in this Redis, which is spoken to from `load` on."""
+    return SharedLedger(Link(config), replica, limits, clock)
+
+
+def _since(kept: bytes) -> float:
+    since: float = struct.unpack_from("<d", kept)[0]
+    return since
+
+
+def _rests(values: Sequence[bytes | None], rows: NDArray[np.intp], start: int) -> dict[int, bytes]:
+    """By row, what follows the fixed part of its value."""
+    return {row: value[start:] for row in rows.tolist() if (value := values[row]) is not None}
+
+
+def _listed(items: Mapping[int, bytes] | Mapping[str, bytes] | Mapping[str, str]) -> list[Argument]:
+    """Names and values in turn, after how many that are."""
+    flat: list[Argument] = [part for pair in items.items() for part in pair]
+    return [len(flat), *flat]
+
+
+def _joined(owners: Mapping[int, Owner]) -> dict[str, str]:
+    return {str(number): "\0".join(owner) for number, owner in owners.items()}
+
+
+def _owner(data: bytes) -> Owner:
+    return Owner(*data.decode().split("\0"))
