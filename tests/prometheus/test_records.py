@@ -24,6 +24,7 @@ from tests.prometheus.records import (
     scores,
     translation,
 )
+from tests.prometheus.records.levels import labels_of
 from tests.prometheus.records.promtool import Case, verify
 
 CASES: Mapping[str, Callable[[], Case]] = {
@@ -86,6 +87,13 @@ def test_the_window_of_the_verdict_says_the_same_of_fifteen_seconds(tmp_path: Pa
     told = [sample for sample in case.expected if sample.record in recorded]
     assert "model_version:airbag_quality_accuracy:ratio15s" in {sample.record for sample in told}
     verify(replace(case, expected=told), tmp_path)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_record_has_the_labels_of_its_level(name: str) -> None:
+    """Those in the case; promtool says that the record has the same."""
+    for sample in built(name).expected:
+        assert set(sample.labels) == labels_of(sample.record), sample.record
 
 
 def test_every_record_is_held_against_rows() -> None:
