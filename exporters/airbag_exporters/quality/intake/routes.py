@@ -25,10 +25,10 @@ from airbag_exporters.quality.intake.admission import Full, Hold, InFlight, Pace
 from airbag_exporters.quality.intake.formats import GZIP, format_of, told_size
 from airbag_exporters.quality.intake.inflate import decompress
 from airbag_exporters.quality.intake.metrics import IntakeMetrics, Reason, Source
+from airbag_exporters.quality.intake.openapi import document
 from airbag_exporters.quality.intake.refusal import Answer, Refused, later
 from airbag_exporters.quality.intake.taker import Kind, Taker
 from airbag_exporters.quality.intake.upload import TooLarge, Upload
-from airbag_exporters.quality.openapi import document
 
 log = logging.getLogger("airbag.quality.intake")
 
