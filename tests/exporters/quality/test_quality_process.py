@@ -14,8 +14,33 @@ CONFIG = """servings:
     models:
       - {name: digits, classes: ["0", "1"], expect: {accuracy_min: 0.85}}
       - {name: unjudged}
+      - name: fraud
+        classes: ["no", "yes"]
+        quality: {kind: binary, reference: reference.json, segments: {region: [eu]}}
+      - {name: prices, quality: {kind: regression, segments: {region: [eu]}}}
+      - {name: clicks, quality: {kind: ranking}}
+      - {name: words, quality: {kind: translation}}
+pipelines:
+  - {name: features, tasks: [load]}
 quality: {pending_max: 100, label_ttl: 1h}
 """
+REFERENCE = {
+    "format": 1,
+    "rows": 10,
+    "features": {
+        "age": {"kind": "numeric", "edges": [30, 50], "le": [3, 7, 9], "missing": 1, "minimum": 18, "maximum": 80},
+        "land": {"kind": "categorical", "counts": {"de": 6, "fr": 3}, "other": 1},
+    },
+    "score": {"kind": "numeric", "edges": [0.5], "le": [8, 10], "minimum": 0, "maximum": 1},
+    "score_edges": [0.2, 0.5, 0.8],
+}
+OTHERS = [
+    {"model_name": "fraud", "model_version": 1, "score": 0.7, "features": {"age": 33, "land": "de"}, "actual": "yes"},
+    {"model_name": "prices", "model_version": 1, "predicted": 7.5, "actual": 7},
+    {"model_name": "clicks", "model_version": 1, "score": 3, "actual": 1},
+    {"model_name": "words", "model_version": 1, "predicted": "a cat", "actual": "the cat"},
+]
+RUN = {"pipeline": "features", "run_id": "1", "status": "success", "started_at": 1, "finished_at": 3, "synced_until": 1}
 NDJSON = "application/x-ndjson"
 PREDICTIONS = "".join(
     json.dumps({"id": str(n), "model_name": "digits", "model_version": 3, "predicted": n % 2}) + "\n" for n in range(10)
@@ -24,6 +49,7 @@ LABELS = json.dumps([{"id": str(n), "actual": "1"} for n in range(8)])
 
 
 def configured(folder: Path, extra: str = "") -> Path:
+    (folder / "reference.json").write_text(json.dumps(REFERENCE))
     path = folder / "exporters.yml"
     path.write_text(CONFIG.replace("1h}", f"1h{extra}}}"))
     return path
@@ -36,24 +62,30 @@ def test_counts_what_was_right_per_version_and_lints(tmp_path: Path) -> None:
         before = {"model_version": "3", "predicted": "1", "actual": "1", "correct": "true"}
         assert exporter.value("airbag_quality_outcomes_total", **before) == 0
         assert exporter.post("/v1/labels", LABELS, content_type="application/json; charset=utf-8").ok
-        assert exporter.value("airbag_quality_outcomes_total", **before) == 4
+        until(lambda: exporter.value("airbag_quality_outcomes_total", **before) == 4, what="the labels")
         wrong = {"predicted": "0", "actual": "1", "correct": "false"}
         assert exporter.value("airbag_quality_outcomes_total", **wrong) == 4
         assert exporter.value("airbag_quality_predictions_total", model_version="3", predicted="0") == 5
-        assert exporter.value("airbag_quality_pending_predictions") == 2
+        until(lambda: exporter.value("airbag_quality_pending_predictions") == 2, what="what waits")
         assert exporter.value("airbag_quality_accuracy_min", model_name="digits") == 0.85
         assert exporter.value("airbag_quality_accuracy_min", model_name="unjudged") is None
-        page = exporter.get("/metrics").text
+        assert exporter.post("/v1/predictions", json.dumps(OTHERS), content_type="application/json").ok
+        assert exporter.post("/v1/pipeline-runs", json.dumps([RUN]), content_type="application/json").ok
+        fraud = {"model_name": "fraud", "feature": "age", "bin": "01"}
+        until(lambda: exporter.value("airbag_quality_feature_le_total", **fraud) == 1, what="the other models")
+        page, references = exporter.get("/metrics").text, exporter.get("/reference").text
     assert_lints(page)
+    assert_lints(references)
     assert_golden("quality.prom", shape(page))
+    assert_golden("quality_reference.prom", shape(references))
 
 
 def test_refuses_what_it_cannot_take_and_takes_nothing_of_it(tmp_path: Path) -> None:
     with running("quality", configured(tmp_path)) as exporter:
         broken = exporter.post("/v1/predictions", PREDICTIONS + '{"id": 7}\n', content_type=NDJSON)
         assert broken.status_code == 400
-        assert broken.json()["error"].startswith("nothing was taken: line 11: field `id`: ")
-        assert exporter.post("/v1/predictions", b" " * (9 << 20), content_type=NDJSON).status_code == 413
+        assert broken.json()["error"].startswith("nothing was taken: line 11, field `id`: ")
+        assert exporter.post("/v1/predictions", b" " * (17 << 20), content_type=NDJSON).status_code == 413
         assert exporter.post("/v1/labels", LABELS, content_type="text/csv").status_code == 415
         assert exporter.value("airbag_quality_pending_predictions") == 0
 
