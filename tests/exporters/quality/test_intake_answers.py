@@ -120,7 +120,10 @@ def test_gzip_is_decompressed() -> None:
     assert [body for _, body, _ in taker.taken] == [BODY, BODY + BODY]
 
 
-@pytest.mark.parametrize("body", [b"plain", gzip.compress(BODY)[:-3], gzip.compress(BODY)[:-8] + bytes(8)])
+NOT_GZIP = [b"", b"plain", gzip.compress(BODY)[:-3], gzip.compress(BODY)[:-8] + bytes(8), gzip.compress(BODY) + b"\0"]
+
+
+@pytest.mark.parametrize("body", [*NOT_GZIP, gzip.compress(b"") * 1001])
 def test_what_is_not_gzip_is_refused(body: bytes) -> None:
     taker = Remembering()
     with served(taker) as at:

@@ -22,7 +22,7 @@ from airbag.errors import AirbagError
 from airbag_exporters.config import Limits
 from airbag_exporters.quality.columns import BadBatch
 from airbag_exporters.quality.intake.admission import Full, Hold, InFlight, Pace
-from airbag_exporters.quality.intake.formats import GZIP, format_of, told_size
+from airbag_exporters.quality.intake.formats import format_of, told_size
 from airbag_exporters.quality.intake.inflate import decompress
 from airbag_exporters.quality.intake.metrics import IntakeMetrics, Reason, Source
 from airbag_exporters.quality.intake.openapi import document
@@ -127,7 +127,7 @@ class Intake:
         for limit in sorted({min(told_size(body), largest), largest}):
             try:
                 hold.grow(len(body) + limit, self.limits.in_flight_bytes)
-                inflate = partial(decompress, body, GZIP, limit)
+                inflate = partial(decompress, body, limit)
                 inflated = await anyio.to_thread.run_sync(inflate, limiter=self._inflating)
             except Full:
                 raise _no_room() from None
