@@ -34,7 +34,7 @@ CASES: Mapping[str, Callable[[], Case]] = {
     "regression": regression.case,
     "translation": translation.case,
     "drift": drift.case,
-    "a hundred rows without drift": drift.seldom,
+    "drift of few rows": drift.seldom,
     "references that differ": drift.mismatch,
     "candidate and stable version": comparison.case,
     "stable version without traffic": comparison.stable_without_traffic,
