@@ -44,8 +44,8 @@ class Segments:
     def outcomes(self, block: Block, batch: Outcomes) -> None:
         """Count what got its label."""
         folded = {name: names.folded(batch.segments.get(name), len(batch)) for name, names in self._names.items()}
-        wrong = np.zeros(len(batch), np.intp) if batch.correct is None else (~batch.correct).astype(np.intp)
         answers = len(self._answers)
+        wrong = ~batch.correct if answers == 2 and batch.correct is not None else 0
         for places in self._places(folded):
             counts = np.bincount(places * answers + wrong, minlength=self._size * answers)
             block.add(families.SEGMENT_LABELLED, counts)
