@@ -24,7 +24,10 @@ LIMITS = Limits(pending_max=1000, label_ttl=100.0, early_label_ttl=10.0)
 class Bench:
     """A loaded ledger and its clock. `restart` ends it, as a process ends, and opens what it left."""
 
-    def __init__(self, open_it: Callable[[Limits, SetClock], Ledger], limits: Limits = LIMITS) -> None:
+    def __init__(
+        self, open_it: Callable[[Limits, SetClock], Ledger], limits: Limits = LIMITS, is_durable: bool = True
+    ) -> None:
+        self.is_durable = is_durable
         self._open, self.limits, self.clock = open_it, limits, SetClock()
         self.ledger = open_it(limits, self.clock)
         self.kept: Kept = self.ledger.load()
@@ -79,7 +82,7 @@ def waiting(keys: Sequence[int], since: float, owner: int = 7) -> NDArray[np.voi
 
 
 def memory_bench(folder: Path, limits: Limits = LIMITS) -> Bench:
-    return Bench(memory_ledger, limits)
+    return Bench(memory_ledger, limits, is_durable=False)
 
 
 def sqlite_bench(folder: Path, limits: Limits = LIMITS) -> Bench:

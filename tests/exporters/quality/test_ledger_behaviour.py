@@ -49,8 +49,8 @@ def bench(start: Start) -> Bench:
     return start()
 
 
-def restartable(bench: Bench, request: pytest.FixtureRequest) -> None:
-    if "memory" in request.node.name:
+def restartable(bench: Bench) -> None:
+    if not bench.is_durable:
         pytest.skip("memory is forgotten with the process")
 
 
@@ -242,8 +242,8 @@ def test_many_small_batches_and_huge_ones_are_found_alike(start: Start) -> None:
     assert bench.ledger.pending() == 0
 
 
-def test_a_restart_finds_all_that_was_committed(bench: Bench, request: pytest.FixtureRequest) -> None:
-    restartable(bench, request)
+def test_a_restart_finds_all_that_was_committed(bench: Bench) -> None:
+    restartable(bench)
     owner = Owner("shop", "m", "3")
     bench.predict(
         1, 2, BIG, extras={2: b"two"}, owners={BIG: owner}, blocks={"b": b"1", "c": b"2"}, cursors={"f": "12"}
@@ -267,8 +267,8 @@ def test_a_restart_finds_all_that_was_committed(bench: Bench, request: pytest.Fi
     assert bench.ledger.pending() == 2
 
 
-def test_what_was_forgotten_stays_so_after_a_restart(bench: Bench, request: pytest.FixtureRequest) -> None:
-    restartable(bench, request)
+def test_what_was_forgotten_stays_so_after_a_restart(bench: Bench) -> None:
+    restartable(bench)
     for round_ in range(4):
         bench.predict(*range(10 * round_, 10 * round_ + 10), extras={10 * round_: b"extra"})
         bench.look(900 + round_)
@@ -294,8 +294,8 @@ def test_what_was_forgotten_stays_so_after_a_restart(bench: Bench, request: pyte
     assert bench.ledger.pending() == 0
 
 
-def test_a_smaller_bound_than_before_the_restart_makes_room(bench: Bench, request: pytest.FixtureRequest) -> None:
-    restartable(bench, request)
+def test_a_smaller_bound_than_before_the_restart_makes_room(bench: Bench) -> None:
+    restartable(bench)
     bench.predict(*range(500))
     bench.restart(Limits(pending_max=100, label_ttl=100.0, early_label_ttl=10.0))
     assert bench.expire() == ({7: 400}, 0)

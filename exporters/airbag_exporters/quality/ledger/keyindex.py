@@ -1,8 +1,9 @@
 """Where each of millions of keys stands: a hash table in numpy that is asked and filled by whole batches.
 
 Open addressing with triangular steps. A slot is a byte of the key's hash and a place; most misses end at the bytes,
-which are few and near. Nothing is ever taken out: a slot whose place holds another key by now is passed by, and
-`clear` starts the table anew when it is crowded.
+which are few and near. Nothing is ever taken out: a slot whose place holds another key by now is passed by, one whose
+place is gone is used again by a key with the same byte (as the same id has that comes again and again), and `clear`
+starts the table anew when it is crowded.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ _SLOTS_MIN = 1 << 12
 
 
 class KeyIndex:
-    """Places by key. `is_here(places, keys)` says which of these places hold the key that stands beside it.
+    """Places by key. `keys` has the key of each place, `is_live(places)` says which of them hold a row now.
 
     The table is mixed with a number of this process, so that nobody can send ids that all fall into one slot.
     """
 
-    def __init__(self, is_here: Callable[[Places, Keys], NDArray[np.bool_]]) -> None:
-        self._is_here = is_here
+    def __init__(self, keys: Keys, is_live: Callable[[Places], NDArray[np.bool_]]) -> None:
+        self._keys, self._is_live = keys, is_live
         self._factor = np.uint64(secrets.randbits(64) | 1)
         self.clear(0)
 
@@ -57,7 +58,7 @@ class KeyIndex:
             hits = np.flatnonzero(seen == tags)
             if len(hits):
                 places = self._places[slots[hits]].astype(np.int64)
-                right = self._is_here(places, keys[rows[hits]])
+                right = (self._keys[places] == keys[rows[hits]]) & self._is_live(places)
                 found[rows[hits[right]]] = places[right]
                 seen[hits[right]] = 0  # no further
             further = np.flatnonzero(seen)
@@ -68,15 +69,19 @@ class KeyIndex:
     def add(self, keys: Keys, places: Places) -> None:
         """Note where keys stand that are not here yet. Each once, and only where `is_crowded_by` says no."""
         slots, tags = self._hashed(keys)
-        self._used += len(keys)
         here = places.astype(np.uint32)
         step = 0
         while len(slots):
-            taken = self._tags[slots] != 0
+            seen = self._tags[slots]
+            taken = seen != 0
+            same = np.flatnonzero(seen == tags)
+            if len(same):
+                taken[same] = self._is_live(self._places[slots[same]].astype(np.int64))
             free = np.flatnonzero(~taken)
             wanted = slots[free]
             self._places[wanted] = here[free]  # where two want one slot, the last one has it
             won = self._places[wanted] == here[free]
+            self._used += int(np.count_nonzero(seen[free[won]] == 0))
             self._tags[wanted[won]] = tags[free[won]]
             taken[free[~won]] = True
             further = np.flatnonzero(taken)

@@ -29,8 +29,7 @@ class Ring:
         self._mask, self._hidden = size - 1, np.uint8(hidden)
         self._rows = Space(dtype, size)
         self._flags = Space(np.dtype(np.uint8), size)
-        self._keys: Keys = self._rows.array["key"]
-        self._index = KeyIndex(self._is_here)
+        self._index = KeyIndex(self._rows.array["key"], self._is_live)
         self.head = self.tail = 0
 
     def __len__(self) -> int:
@@ -65,15 +64,15 @@ class Ring:
     def add(self, rows: NDArray[np.void], flags: NDArray[np.uint8]) -> None:
         """Append rows whose keys are not held, no more than `room`."""
         self.reserve(len(rows))
-        stop, done = self.tail + len(rows), 0
-        for span in self._rows.spans(self.tail, stop):
+        first, stop, done = self.tail, self.tail + len(rows), 0
+        for span in self._rows.spans(first, stop):
             count = span.stop - span.start
             self._rows.array[span] = rows[done : done + count]
             self._flags.array[span] = flags[done : done + count]
             done += count
         shown = (flags & self._hidden) == 0 if self._hidden else slice(None)
-        self._index.add(rows["key"][shown].copy(), np.arange(self.tail, stop)[shown] & self._mask)
-        self.tail = stop
+        self.tail = stop  # before they are indexed: the index uses the slots of rows again that are not held
+        self._index.add(rows["key"][shown].copy(), np.arange(first, stop)[shown] & self._mask)
 
     def take(self, positions: Places) -> NDArray[np.void]:
         """A copy of those rows."""
@@ -120,8 +119,8 @@ class Ring:
         self._flags.give_back(self.head, head)
         self.head = head
 
-    def _is_here(self, places: Places, keys: Keys) -> NDArray[np.bool_]:
-        here: NDArray[np.bool_] = (self._keys[places] == keys) & (((places - self.head) & self._mask) < len(self))
+    def _is_live(self, places: Places) -> NDArray[np.bool_]:
+        live: NDArray[np.bool_] = ((places - self.head) & self._mask) < len(self)
         if self._hidden:
-            here &= (self._flags.array[places] & self._hidden) == 0
-        return here
+            live &= (self._flags.array[places] & self._hidden) == 0
+        return live
