@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -217,8 +215,16 @@ def test_counters_laid_out_for_another_configuration_are_not_counted_into() -> N
     block = block_of(spec_of("multiclass", ("cat", "dog")))
     with pytest.raises(ValueError, match="edge/churn/3 are laid out for another configuration"):
         count_predictions(spec_of("multiclass", ("cat", "owl")), block, predictions_of(1))
-    same = replace(spec_of("multiclass", ("cat", "dog")))
-    count_predictions(same, block, predictions_of(1))
+    with pytest.raises(ValueError, match="another configuration"):
+        count_predictions(spec_of("multiclass", ("cat", "dog"), versions_max=7), block, predictions_of(1))
+
+
+def test_a_reference_that_came_meanwhile_does_not_stop_the_counting() -> None:
+    block = block_of(spec_of())
+    batch = predictions_of(1, score=np.array([0.1]), features={"age": np.array([1.0])})
+    count_predictions(spec_of(reference=reference_of({"age": AGES})), block, batch)
+    assert Seen(block).bins("feature_le", feature="score")[-1] == 1
+    assert Seen(block).all("feature_le", feature="age") == []
 
 
 def test_only_blocks_with_the_same_series_can_be_added_up() -> None:

@@ -19,7 +19,8 @@ def count_predictions(spec: Spec, block: Block, predictions: Predictions) -> Non
     """Add a batch to the counters of its version, in place.
 
     Counting is additive: parts of a batch, counted in any order and into any blocks, add up to the whole.
-    ValueError when the block was laid out for another spec than this.
+    ValueError when the block was laid out for another configuration of the model; the reference is the one that the
+    block was laid out for.
     """
     for counter in _counters(spec, block):
         counter.predictions(block, predictions)
@@ -39,7 +40,8 @@ def count_outcomes(spec: Spec, block: Block, outcomes: Outcomes) -> None:
 
 def _counters(spec: Spec, block: Block) -> tuple[Counter, ...]:
     layout = block.layout
-    if not isinstance(layout, Layout) or layout.spec != spec:
+    known = layout.spec if isinstance(layout, Layout) else None
+    if known is None or (known.classes, known.quality) != (spec.classes, spec.quality):
         raise ValueError(f"the counters of {'/'.join(layout.names)} are laid out for another configuration")
     return layout.counters
 
