@@ -1,0 +1,1 @@
+"""Adds up the counters of all replicas and computes in numpy what the recording rules record, under the same names."""
