@@ -13,7 +13,7 @@ RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 airbag \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin airbag \
- && install -d -o 10001 -g 10001 /models /var/lib/airbag /var/lib/airbag/exporter
+ && install -d -o 10001 -g 10001 /models /var/lib/airbag /var/lib/airbag/exporter /var/lib/airbag/quality
 COPY --from=build /opt/airbag /opt/airbag
 ENV PATH=/opt/airbag/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /var/lib/airbag

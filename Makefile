@@ -21,7 +21,7 @@ up: $(VENV)/.demo binaries ## Run the whole stack until Ctrl-C
 	@$(BIN)/airbag up $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev binaries ## Run every test
+test: $(VENV)/.dev binaries servers ## Run every test
 	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS) # mostly waiting, so more than one a core
 
 .PHONY: check
@@ -31,6 +31,7 @@ check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@sh -n demo/bootstrap.sh
+	@$(BIN)/airbag rules build --check
 
 # Its own servers can run side by side; a target is one server.
 .PHONY: conformance
@@ -46,12 +47,16 @@ fuzz: $(VENV)/.dev ## Fuzz the parser of TF Serving's metrics page (SECONDS=3600
 	@$(BIN)/python tests/fuzz/fuzz_native.py -max_total_time=$(or $(SECONDS),3600) $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.dev binaries ## Run the benchmarks (NAME=one to run one)
+bench: $(VENV)/.dev binaries servers ## Run the benchmarks (NAME=one to run one)
 	@set -e; for file in $(if $(NAME),bench/$(NAME).py,$(wildcard bench/[a-z]*.py)); do $(BIN)/python $$file; done
 
 .PHONY: binaries
 binaries: ## Install Prometheus and Alertmanager where they are missing
 	@demo/bootstrap.sh binaries
+
+.PHONY: servers
+servers: ## Install Redis for the tests where it is missing
+	@demo/bootstrap.sh servers
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Renew requirements/*.lock

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gets what Airbag cannot bring itself: a Python with venv, Prometheus and Alertmanager.
-# usage: bootstrap.sh python VENV | bootstrap.sh binaries
+# Gets what Airbag cannot bring itself: a Python with venv, Prometheus and Alertmanager, and for its tests Redis.
+# usage: bootstrap.sh python VENV | bootstrap.sh binaries | bootstrap.sh servers
 # Installs system packages on Debian and Ubuntu only, and only what is missing; anywhere else it says what to install.
 set -eu
 
@@ -57,14 +57,24 @@ get_binaries() {
         fail "prometheus, promtool, alertmanager and amtool must be on PATH. On macOS: brew install prometheus alertmanager. Elsewhere: the upstream releases"
     # Newer Debian keeps promtool in a package of its own.
     has promtool || debian_install promtool
-    # The packages start services on the standard ports; Airbag starts its own.
+    stop_services $missing
+}
+
+get_servers() {
+    has redis-server && exit 0
+    debian_install redis-server || fail "redis-server must be on PATH. On macOS: brew install redis"
+    stop_services redis-server
+}
+
+stop_services() { # UNIT...: the packages start services on the standard ports; Airbag starts its own
     if [ -d /run/systemd/system ] && has systemctl; then
-        for unit in $missing; do $as_root systemctl disable --quiet --now "$unit" || say "could not stop the service $unit"; done
+        for unit in "$@"; do $as_root systemctl disable --quiet --now "$unit" || say "could not stop the service $unit"; done
     fi
 }
 
 case "${1:-}" in
 python) make_venv "${2:?usage: bootstrap.sh python VENV}" ;;
 binaries) get_binaries ;;
-*) fail "usage: bootstrap.sh python VENV | bootstrap.sh binaries" ;;
+servers) get_servers ;;
+*) fail "usage: bootstrap.sh python VENV | bootstrap.sh binaries | bootstrap.sh servers" ;;
 esac

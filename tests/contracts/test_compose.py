@@ -101,8 +101,8 @@ def test_every_path_that_a_service_s_files_name_is_there_inside_it(name: str) ->
     texts += map(str, SERVICES[name].get("command", []))
     code = "\n".join(line.partition("#")[0] for text in texts for line in text.splitlines())
     named = set(re.findall(r"(?<![\w.-])/(?:models|etc|run|var)(?:/[\w*.-]+)+", code))
-    if name == "quality-exporter":
-        named -= {"/models/models.config", "/var/lib/airbag/exporter"}  # same exporters.yml; it never looks there
+    elsewhere = {"quality-exporter": "/var/lib/airbag/exporter", "serving-exporter": "/var/lib/airbag/quality"}
+    named -= {elsewhere.get(name)}  # the same exporters.yml, in which each has a folder of its own
     missing = {path for path in named if not any(f"{path}/".startswith(f"{mount}/") for mount in mounts)}
     assert not missing
 
@@ -184,9 +184,11 @@ def test_only_the_receiver_can_write_to_the_model_store_and_nobody_to_configurat
 
 def test_what_must_survive_a_new_container_lies_in_a_named_volume() -> None:
     kept = {name: {source for source in _mounts(name).values() if source in COMPOSE["volumes"]} for name in SERVICES}
-    ours, upstream = {"receiver", "serving-exporter"}, {"prometheus", "alertmanager", "grafana"}
+    ours, upstream = {"receiver", "serving-exporter", "quality-exporter"}, {"prometheus", "alertmanager", "grafana"}
     assert {name for name, volumes in kept.items() if volumes} == ours | upstream
-    assert _mounts("serving-exporter")[str(load_exporters(ROOT / "exporters/exporters.yml").state_folder)]
+    config = load_exporters(ROOT / "exporters/exporters.yml")
+    assert _mounts("serving-exporter")[str(config.state_folder)]
+    assert _mounts("quality-exporter")[str(config.quality.state_folder)] == "quality-data"
     assert _mounts("prometheus")[_flags("prometheus")["storage.tsdb.path"]] == "prometheus-data"
     assert _mounts("alertmanager")[_flags("alertmanager")["storage.path"]] == "alertmanager-data"
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import requests
 import yaml
-from tests.fakes.redis_server import RedisServer
+from tests.fakes.redis_server import redis_server
 
 from airbag_exporters.quality.reference.value import Reference, load_reference
 from tests.fakes.binaries import find
@@ -172,9 +172,7 @@ def recorded(url: str, record: str, labels: frozenset[tuple[str, str]]) -> float
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[int]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    with RedisServer(folder) as server:
+    with redis_server(tmp_path / "redis") as server:
         yield server.port
 
 

@@ -98,6 +98,13 @@ class Book:
             self._ledger.commit(Change(blocks=blocks))
             self.counters = counters
 
+    def show(self, owners: frozenset[Owner]) -> None:
+        """Show these versions as they are from now on, also after a restart."""
+        if owners:
+            draft = self._draft()
+            draft.show(owners)
+            self._commit(draft, Change())
+
     def _until_agreed(self, attempt: Callable[[], None]) -> None:
         for left in reversed(range(_TRIES)):
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +19,7 @@ log = logging.getLogger("airbag.quality.counters")
 
 SpecOf = Callable[[Owner], Spec]
 
-_SEEN = "seen"
+_LIFE = "life"
 _SEEN_STEP = 5.0  # seconds; finer is not worth a write a batch
 
 
@@ -30,13 +30,24 @@ class Model(NamedTuple):
     model: str
 
 
+class _Life(msgspec.Struct, array_like=True):
+    owner: Owner
+    seen: float
+    shown: bool
+
+
 @dataclass(frozen=True)
 class Counters:
-    """`versions` and `models` are never changed in place. `seen` is the epoch second of a version's last prediction."""
+    """`versions` and `models` are never changed in place.
+
+    `seen` is the epoch second of a version's last prediction; `shown` are the versions that were shown at 0 before they
+    are shown as they are, see `pages.Fresh`.
+    """
 
     versions: Mapping[Owner, Block] = field(default_factory=dict)
     models: Mapping[Model, Block] = field(default_factory=dict)
     seen: Mapping[Owner, float] = field(default_factory=dict)
+    shown: frozenset[Owner] = frozenset()
     pipelines: Pipelines = field(default_factory=Pipelines)
 
     @classmethod
@@ -58,7 +69,10 @@ class Counters:
             except ValueError as error:
                 told = {"of": " ".join(names), "reason": str(error)}
                 log.warning("counters cannot be read and start at 0", extra=told)
-        return cls(versions, models, _seen(stored.get(_SEEN, b""), versions), _pipelines(stored.get(BLOCK, b"")))
+        life = [each for each in _life(stored.get(_LIFE, b"")) if each.owner in versions]
+        seen = {each.owner: each.seen for each in life}
+        shown = frozenset(each.owner for each in life if each.shown)
+        return cls(versions, models, seen, shown, _pipelines(stored.get(BLOCK, b"")))
 
     def relaid(self, spec_of: SpecOf) -> Counters:
         """The same counters for a changed configuration: what still fits goes on, what is new starts at 0."""
@@ -66,7 +80,11 @@ class Counters:
             owner: Block.from_bytes(Layout.of(spec_of(owner), owner), block.to_bytes())
             for owner, block in self.versions.items()
         }
-        return Counters(versions, self.models, self.seen, self.pipelines)
+        return replace(self, versions=versions)
+
+    def life(self) -> bytes:
+        """For a ledger: when each version was seen last, and whether it was shown."""
+        return msgspec.msgpack.encode([_Life(owner, at, owner in self.shown) for owner, at in self.seen.items()])
 
 
 class Draft:
@@ -78,6 +96,7 @@ class Draft:
         self._versions: dict[Owner, Block] = {}
         self._models: dict[Model, Block] = {}
         self._seen: dict[Owner, float] = {}
+        self._shown: frozenset[Owner] = frozenset()
         self.pipelines: Pipelines | None = None
 
     def version(self, owner: Owner) -> Block:
@@ -100,6 +119,10 @@ class Draft:
         if now - self._before.seen.get(owner, 0.0) >= _SEEN_STEP:
             self._seen[owner] = now
 
+    def show(self, owners: frozenset[Owner]) -> None:
+        """Remember that these versions were shown at 0."""
+        self._shown = owners & self._before.versions.keys()
+
     def knows(self, owner: Owner) -> bool:
         """Whether the version has counters."""
         return owner in self._versions or owner in self._before.versions
@@ -112,9 +135,8 @@ class Draft:
         """What a ledger has to keep, by name."""
         stored = {"\0".join(("version", *owner)): block.to_bytes() for owner, block in self._versions.items()}
         stored |= {"\0".join(("model", *model)): block.to_bytes() for model, block in self._models.items()}
-        if self._seen:
-            seen = {**self._before.seen, **self._seen}
-            stored[_SEEN] = msgspec.msgpack.encode(list(seen.items()))
+        if self._seen or self._shown:
+            stored[_LIFE] = self.counters().life()
         if self.pipelines is not None:
             stored[BLOCK] = self.pipelines.to_bytes()
         return stored
@@ -126,26 +148,24 @@ class Draft:
             {**before.versions, **self._versions},
             {**before.models, **self._models},
             {**before.seen, **self._seen},
+            before.shown | self._shown,
             self.pipelines or before.pipelines,
         )
 
 
 def without(before: Counters, owners: set[Owner]) -> tuple[Counters, dict[str, bytes]]:
     """The counters without those of some versions, and what a ledger has to know of it."""
-    kept = Counters(
-        {owner: block for owner, block in before.versions.items() if owner not in owners},
-        before.models,
-        {owner: at for owner, at in before.seen.items() if owner not in owners},
-        before.pipelines,
+    kept = replace(
+        before,
+        versions={owner: block for owner, block in before.versions.items() if owner not in owners},
+        seen={owner: at for owner, at in before.seen.items() if owner not in owners},
+        shown=before.shown - owners,
     )
-    return kept, {"\0".join(("version", *owner)): b"" for owner in owners}
+    return kept, {_LIFE: kept.life(), **{"\0".join(("version", *owner)): b"" for owner in owners}}
 
 
-def _seen(data: bytes, versions: Mapping[Owner, Block]) -> dict[Owner, float]:
-    if not data:
-        return {}
-    pairs = msgspec.msgpack.decode(data, type=list[tuple[tuple[str, str, str], float]])
-    return {Owner(*names): at for names, at in pairs if Owner(*names) in versions}
+def _life(data: bytes) -> list[_Life]:
+    return msgspec.msgpack.decode(data, type=list[_Life]) if data else []
 
 
 def _pipelines(data: bytes) -> Pipelines:

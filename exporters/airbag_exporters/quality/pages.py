@@ -27,7 +27,7 @@ class Pages:
     def __init__(self, book: Book, clock: Clock) -> None:
         self._book = book
         self._clock = clock
-        self._fresh = Fresh(book.counters.versions)
+        self.fresh = Fresh()
 
     def metrics(self) -> list[Page]:
         """What stands on /metrics beside the registry."""
@@ -42,7 +42,8 @@ class Pages:
 
     def _metrics(self) -> Iterable[bytes]:
         counters = self._book.counters
-        return metrics_page(self._shown(counters, self._fresh.shown(counters.versions, self._clock.monotonic())))
+        versions = self.fresh.scraped(counters.versions, counters.shown, self._clock.monotonic())
+        return metrics_page(self._shown(counters, versions))
 
     def _reference(self, request: Request) -> Response:
         counters = self._book.counters
@@ -83,18 +84,20 @@ class Fresh:
 
     Prometheus takes a counter's first sample for where it began: what was counted before would be missing from every
     `increase()`. So a version is shown at 0 in its first scrape, and for `_SECONDS` more, in which a second Prometheus
-    sees it too.
+    sees it too. Then it is `due`, and shown as it is once the ledger knows that: at 0 again after a restart, all of it
+    would count twice.
     """
 
     _SECONDS = 1.0
 
-    def __init__(self, known: Iterable[Owner]) -> None:
-        self._since = dict.fromkeys(known, float("-inf"))
+    def __init__(self) -> None:
+        self._since: Mapping[Owner, float] = {}
 
-    def shown(self, versions: Mapping[Owner, Block], now: float) -> dict[Owner, Block]:
+    def scraped(self, versions: Mapping[Owner, Block], shown: frozenset[Owner], now: float) -> dict[Owner, Block]:
         """The counters as a scrape at `now`, in seconds of a steady clock, is to see them."""
-        self._since = {owner: self._since.get(owner, now) for owner in versions}
-        return {
-            owner: block if now - self._since[owner] > self._SECONDS else Block(block.layout)
-            for owner, block in versions.items()
-        }
+        self._since = {owner: self._since.get(owner, now) for owner in versions if owner not in shown}
+        return {owner: block if owner in shown else Block(block.layout) for owner, block in versions.items()}
+
+    def due(self, now: float) -> frozenset[Owner]:
+        """The versions that were shown at 0 for long enough."""
+        return frozenset(owner for owner, since in self._since.items() if now - since > self._SECONDS)

@@ -50,7 +50,7 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         taker = BookTaker(book, clock.now, surface.registry)
         metrics = IntakeMetrics(surface.registry)
         intake = Intake(taker, counting, config.quality.limits, _token(config), metrics)
-        parts.enter_context(Upkeep(book, counting))
+        parts.enter_context(Upkeep(book, pages.fresh, counting, clock))
         app = Starlette(routes=[*surface.routes(), *pages.routes(), *intake.routes()])
         serve(app, surface, web, own_auth=lambda path: path in Intake.PATHS and intake.token is not None)
 

@@ -8,8 +8,10 @@ from concurrent.futures import Executor
 from types import TracebackType
 from typing import Self
 
+from airbag.clock import Clock
 from airbag.errors import AirbagError
 from airbag_exporters.quality.book import Book
+from airbag_exporters.quality.pages import Fresh
 
 log = logging.getLogger("airbag.quality")
 
@@ -20,8 +22,10 @@ _SLOW_EVERY = 10  # turns
 class Upkeep:
     """A thread that asks the counting thread for it once a second, while the `with` block lasts."""
 
-    def __init__(self, book: Book, counting: Executor) -> None:
+    def __init__(self, book: Book, fresh: Fresh, counting: Executor, clock: Clock) -> None:
         self._book = book
+        self._fresh = fresh
+        self._clock = clock
         self._counting = counting
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -39,6 +43,7 @@ class Upkeep:
         while not self._ended.wait(_EVERY):
             turn += 1
             try:
+                self._counting.submit(self._show).result()
                 while self._counting.submit(self._book.expire).result() and not self._ended.is_set():
                     pass
                 if turn % _SLOW_EVERY == 0:
@@ -47,6 +52,9 @@ class Upkeep:
                 log.warning("upkeep failed, it is tried again", extra={"reason": str(error)})
             except Exception:
                 log.exception("upkeep failed, it is tried again")
+
+    def _show(self) -> None:
+        self._book.show(self._fresh.due(self._clock.monotonic()) - self._book.counters.shown)
 
     def _slowly(self) -> None:
         self._book.drop_old_versions()

@@ -36,6 +36,7 @@ REFERENCE = {
 }
 OTHERS = [
     {"model_name": "fraud", "model_version": 1, "score": 0.7, "features": {"age": 33, "land": "de"}, "actual": "yes"},
+    {"model_name": "fraud", "model_version": 2, "score": 0.2},
     {"model_name": "prices", "model_version": 1, "predicted": 7.5, "actual": 7},
     {"model_name": "clicks", "model_version": 1, "score": 3, "actual": 1},
     {"model_name": "words", "model_version": 1, "predicted": "a cat", "actual": "the cat"},
@@ -71,7 +72,7 @@ def test_counts_what_was_right_per_version_and_lints(tmp_path: Path) -> None:
         assert exporter.value("airbag_quality_accuracy_min", model_name="unjudged") is None
         assert exporter.post("/v1/predictions", json.dumps(OTHERS), content_type="application/json").ok
         assert exporter.post("/v1/pipeline-runs", json.dumps([RUN]), content_type="application/json").ok
-        fraud = {"model_name": "fraud", "feature": "age", "bin": "01"}
+        fraud = {"model_name": "fraud", "model_version": "1", "feature": "age", "bin": "01"}
         until(lambda: exporter.value("airbag_quality_feature_le_total", **fraud) == 1, what="the other models")
         page, references = exporter.get("/metrics").text, exporter.get("/reference").text
     assert_lints(page)
