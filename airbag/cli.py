@@ -59,12 +59,12 @@ def airbag() -> None:
 def check(exporters: Path, policy: Path) -> None:
     """Check the exporters' and the receiver's configuration, what they point to included."""
     from airbag_exporters.config import ExportersConfig, load_exporters
-    from airbag_exporters.quality.cardinality import check_series, told
+    from airbag_exporters.quality.checks import check_quality, told
     from airbag_exporters.serving.golden.file import load_all
     from airbag_rollback.config import load_settings
 
     def check_exporters(config: ExportersConfig) -> None:
-        check_all(str(exporters), [("golden", lambda: load_all(config)), ("series", lambda: check_series(config))])
+        check_all(str(exporters), [("golden", lambda: load_all(config)), ("quality", lambda: check_quality(config))])
 
     checks = [
         (str(exporters), lambda: check_exporters(load_exporters(exporters))),
@@ -72,7 +72,7 @@ def check(exporters: Path, policy: Path) -> None:
     ]
     check_all("configuration", checks)
     config = load_exporters(exporters)
-    for line in told(check_series(config), config.quality.series_max):
+    for line in told(check_quality(config), config.quality.series_max):
         click.echo(line)
     click.echo("no problem found")
 

@@ -42,9 +42,9 @@ def quality(config_file: Path, config_check: bool, aggregate: bool, web: Web) ->
         problem = Problem("quality.aggregate", "is missing", "list the replicas: `aggregate: {replicas: [URL, ...]}`")
         raise ConfigError(str(config_file), [problem])
     if config_check:
-        from airbag_exporters.quality.cardinality import check_series, told
+        from airbag_exporters.quality.checks import check_quality, told
 
-        for line in told(check_series(config), config.quality.series_max):
+        for line in told(check_quality(config), config.quality.series_max):
             click.echo(line)
         click.echo(f"{config_file}: OK")
         return

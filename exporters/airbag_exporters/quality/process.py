@@ -15,7 +15,7 @@ from airbag.errors import StartError
 from airbag.http import Surface, Web, serve
 from airbag_exporters.config import ExportersConfig, load_exporters
 from airbag_exporters.quality.book import Book
-from airbag_exporters.quality.cardinality import check_series
+from airbag_exporters.quality.checks import check_quality
 from airbag_exporters.quality.intake import Intake, IntakeMetrics
 from airbag_exporters.quality.ledger.open import open_ledger
 from airbag_exporters.quality.ledger.values import Ledger, LedgerUnavailable
@@ -30,7 +30,7 @@ ABOUT = "Counts predictions and their labels per model version."
 
 def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
     """Serve until SIGTERM or SIGINT. StartError when the address is taken or the state cannot be read."""
-    check_series(config)
+    check_quality(config)
     clock = SystemClock()
     with ExitStack() as parts:
         counting = parts.enter_context(ThreadPoolExecutor(1, "counting"))
@@ -40,7 +40,7 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
 
         def reload() -> None:
             new = load_exporters(config_file)
-            check_series(new)
+            check_quality(new)
             intake.token = _token(new)
             intake.limits = new.quality.limits
             counting.submit(book.configure, new).result()
