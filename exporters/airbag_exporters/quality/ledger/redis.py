@@ -175,6 +175,7 @@ class SharedLedger:
         return self._pending
 
     def close(self) -> None:
+        """May be called while another thread waits in `commit` or `forget` for a Redis that is away; that then ends."""
         self._link.close()
 
     def _change(self, text: str, *arguments: Argument) -> None:

@@ -32,7 +32,7 @@ class Link:
         from redis.retry import Retry
 
         self.url, self.prefix = config.url, f"{{{config.prefix}}}"  # braces: one slot of a cluster holds all
-        self._closing = threading.Event()
+        self._closing, self._changing = threading.Event(), threading.Lock()
         self._client: Redis = Redis.from_url(
             config.url,
             username=config.username,
@@ -88,22 +88,27 @@ class Link:
         """
         self.ask("PING")  # whether there is a server at all is known before anything is sent
         pause = 0.01
-        while True:
-            try:
-                with self._translated():
-                    return list(self._client.eval(script, 1, self.prefix, *arguments))
-            except LedgerUnavailable as error:
-                if not _is_lost_answer(error.__cause__):
-                    raise
-                log.warning("Redis did not say whether a change happened; asking again", extra={"reason": str(error)})
-            if self._closing.wait(pause):
-                raise LedgerUnavailable(f"{self.url} did not say whether a change happened; the next start shows it")
-            pause = min(pause * 2, _PAUSE_MAX)
+        with self._changing:
+            while True:
+                try:
+                    with self._translated():
+                        return list(self._client.eval(script, 1, self.prefix, *arguments))
+                except LedgerUnavailable as error:
+                    if not _is_lost_answer(error.__cause__):
+                        raise
+                    detail = {"reason": str(error)}
+                    log.warning("Redis did not say whether a change happened; asking again", extra=detail)
+                if self._closing.wait(pause):
+                    raise LedgerUnavailable(
+                        f"{self.url} did not say whether a change happened; the next start shows it"
+                    )
+                pause = min(pause * 2, _PAUSE_MAX)
 
     def close(self) -> None:
-        """Ends waiting in other threads, too."""
+        """From any thread; a change that waits for its answer in another one gives up."""
         self._closing.set()
-        self._client.close()
+        with self._changing:
+            self._client.close()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
