@@ -35,8 +35,8 @@ class Block:
 
     def __init__(self, layout: Slices, ints: Ints | None = None, floats: Floats | None = None) -> None:
         self.layout = layout
-        self.ints: Ints = np.zeros(layout.sizes[0], np.int64) if ints is None else ints
-        self.floats: Floats = np.zeros(layout.sizes[1]) if floats is None else floats
+        self.ints: Ints = np.zeros(layout.shape.sizes[0], np.int64) if ints is None else ints
+        self.floats: Floats = np.zeros(layout.shape.sizes[1]) if floats is None else floats
 
     def copy(self) -> Block:
         """One with the same counters, which can be changed without this one."""
@@ -44,7 +44,7 @@ class Block:
 
     def of(self, family: Family, suffix: str = "") -> NDArray[Any]:
         """The counters of a family, to be read or changed in place; KeyError where this owner has none."""
-        found = self.layout.slices[family, suffix]
+        found = self.layout.shape.slices[family, suffix]
         return (self.floats if found.part.is_float else self.ints)[found.range]
 
     def add(self, family: Family, amounts: ArrayLike, suffix: str = "") -> None:
@@ -60,18 +60,10 @@ class Block:
         """Count labels of a model that ended as one of RESULTS."""
         self.of(families.LABELS)[RESULTS.index(result)] += count
 
-    def adopt(self, other: Block) -> None:
-        """Take over the counters of every series that the other has too, whoever owns it."""
-        for mine, theirs, own, given in zip(
-            (self.ints, self.floats), (other.ints, other.floats), self.layout.identities, other.layout.identities,
-            strict=True,
-        ):  # fmt: skip
-            _take_over(mine, own, theirs, given)
-
     def to_bytes(self) -> bytes:
         """The counters and which series they belong to."""
-        rest = b"".join(each.tobytes() for each in (*self.layout.identities, self.ints, self.floats))
-        return _HEAD.pack(_MAGIC, zlib.crc32(rest), *self.layout.sizes) + rest
+        rest = b"".join(each.tobytes() for each in (*self.layout.shape.identities, self.ints, self.floats))
+        return _HEAD.pack(_MAGIC, zlib.crc32(rest), *self.layout.shape.sizes) + rest
 
     @classmethod
     def from_bytes(cls, layout: Slices, data: bytes) -> Block:
@@ -80,7 +72,7 @@ class Block:
         ValueError when the bytes are damaged, or are none of ours.
         """
         block = cls(layout)
-        own_ints, own_floats = layout.identities
+        own_ints, own_floats = layout.shape.identities
         int_ids, float_ids, ints, floats = _unpacked(data)
         _take_over(block.ints, own_ints, ints, int_ids)
         _take_over(block.floats, own_floats, floats, float_ids)

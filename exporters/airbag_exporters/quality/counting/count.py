@@ -40,10 +40,9 @@ def count_outcomes(spec: Spec, block: Block, outcomes: Outcomes) -> None:
 
 def _counters(spec: Spec, block: Block) -> tuple[Counter, ...]:
     layout = block.layout
-    known = layout.spec if isinstance(layout, Layout) else None
-    if known is None or (known.classes, known.quality) != (spec.classes, spec.quality):
-        raise ValueError(f"the counters of {'/'.join(layout.names)} are laid out for another configuration")
-    return layout.counters
+    if isinstance(layout, Layout) and layout.is_for(spec):
+        return layout.counters
+    raise ValueError(f"the counters of {'/'.join(layout.names)} are laid out for another configuration")
 
 
 def _chosen(outcomes: Outcomes, rows: NDArray[np.bool_]) -> Outcomes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from airbag.serving.quality import Kind
@@ -18,7 +19,7 @@ from airbag_exporters.quality.counting.probabilities import Probabilities
 from airbag_exporters.quality.counting.regression import Regression
 from airbag_exporters.quality.counting.scores import Scores
 from airbag_exporters.quality.counting.segments import Segments
-from airbag_exporters.quality.counting.slices import Part, Slices, series_rows
+from airbag_exporters.quality.counting.slices import Part, Shape, Slices, series_rows
 from airbag_exporters.quality.counting.translation import Translation
 from airbag_exporters.quality.models import Models, Spec
 
@@ -54,10 +55,33 @@ class Layout(Slices):
 
     @classmethod
     def of(cls, spec: Spec, owner: Owner) -> Layout:
-        """As the configuration and the reference have it. Costs milliseconds, so keep it."""
-        counters = tuple(each(spec) for each in KINDS[spec.quality.kind])
-        parts = tuple(part for counter in counters for part in counter.parts())
-        return cls(tuple(owner), parts, spec, counters)
+        """As the configuration and the reference have it; versions that look alike share all but their names."""
+        shape, counters = _counted(_Looks(spec))
+        return cls(tuple(owner), shape, spec, counters)
+
+    def is_for(self, spec: Spec) -> bool:
+        """Whether that is the same configuration, be it with another reference."""
+        return self.spec is not None and (self.spec.classes, self.spec.quality) == (spec.classes, spec.quality)
+
+
+class _Looks:
+    """A spec without the names: equal for those that are counted alike."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._equal = (spec.classes, spec.quality, spec.reference)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Looks) and self._equal == other._equal
+
+    def __hash__(self) -> int:
+        return hash((self.spec.classes, self.spec.quality.kind, self.spec.ref))
+
+
+@lru_cache(maxsize=256)
+def _counted(looks: _Looks) -> tuple[Shape, tuple[Counter, ...]]:
+    counters = tuple(each(looks.spec) for each in KINDS[looks.spec.quality.kind])
+    return Shape(tuple(part for counter in counters for part in counter.parts())), counters
 
 
 @dataclass(frozen=True)
@@ -67,7 +91,10 @@ class ModelLayout(Slices):
     @classmethod
     def of(cls, serving: str, model: str) -> ModelLayout:
         """What became of its labels."""
-        return cls((serving, model), (Part(families.LABELS, series_rows(RESULTS)),))
+        return cls((serving, model), _LABELS)
+
+
+_LABELS = Shape((Part(families.LABELS, series_rows(RESULTS)),))
 
 
 @dataclass(frozen=True)

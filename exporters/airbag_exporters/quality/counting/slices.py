@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airbag.exposition import Family
+from airbag.exposition import Family, escaped
 
 Rows = tuple[tuple[str, ...], ...]
+
+_NAMES = "\0"  # stands for the labels of the owner in the text that owners share
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,12 @@ class Lines(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Slices:
-    """The series of one owner. `names` are the values of the labels that all of them share.
+class Shape:
+    """The series that some owners have in common: those of one model's versions, as long as they look alike.
 
-    Two are equal when they have the same series in the same order; then their counters can be added up.
+    Everything that follows from it is worked out once for all of them.
     """
 
-    names: tuple[str, ...]
     parts: tuple[Part, ...]
 
     @cached_property
@@ -74,29 +75,58 @@ class Slices:
     def sizes(self) -> tuple[int, int]:
         """How many integer and how many float counters there are."""
         floats = sum(len(part.rows) for part in self.parts if part.is_float)
-        return self.series - floats, floats
+        return sum(len(part.rows) for part in self.parts) - floats, floats
+
+    @cached_property
+    def identities(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """A hash for every integer and every float counter, of its family and labels. Stable: they are stored."""
+        ints, floats = (
+            np.array([number for part in self.parts if part.is_float is kind for number in _hashes(part)], "<u8")
+            for kind in (False, True)
+        )
+        return ints, floats
+
+    @cached_property
+    def lines(self) -> Mapping[Family, Sequence[Lines]]:
+        """The text of every family, with a mark in the place of the owner's labels."""
+        found: dict[Family, list[Lines]] = {}
+        for each in self.slices.values():
+            template = "".join(_line(each.part, row) for row in each.part.rows)
+            found.setdefault(each.part.family, []).append(Lines(template, each.range, each.part.is_float))
+        return found
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The series of one owner. `names` are the values of the labels that all of them share.
+
+    Two are equal when they have the same series in the same order; then their counters can be added up.
+    """
+
+    names: tuple[str, ...]
+    shape: Shape
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The series, in order."""
+        return self.shape.parts
 
     @property
     def series(self) -> int:
         """How many series there are on the page."""
-        return sum(len(part.rows) for part in self.parts)
-
-    @cached_property
-    def identities(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """A hash for every integer and every float counter, of its family and labels, but not of its owner."""
-        return tuple(
-            np.array([number for part in self.parts if part.is_float is kind for number in _hashes(part)], "<u8")
-            for kind in (False, True)
-        )  # type: ignore[return-value]  # two kinds, two arrays
+        return sum(self.shape.sizes)
 
     @cached_property
     def lines(self) -> Mapping[Family, Sequence[Lines]]:
-        """The text of every family, made once."""
-        found: dict[Family, list[Lines]] = {}
-        for each in self.slices.values():
-            lines = Lines(_template(self.names, each.part), each.range, each.part.is_float)
-            found.setdefault(each.part.family, []).append(lines)
-        return found
+        """The text of every family."""
+        return {
+            family: [each._replace(template=each.template.replace(_NAMES, self._labels(family))) for each in lines]
+            for family, lines in self.shape.lines.items()
+        }
+
+    def _labels(self, family: Family) -> str:
+        pairs = zip(family.labels, self.names, strict=False)
+        return ",".join(f'{label}="{_printed(name)}"' for label, name in pairs)
 
 
 def bins(count: int) -> tuple[tuple[str, str], ...]:
@@ -110,30 +140,30 @@ def bins(count: int) -> tuple[tuple[str, str], ...]:
 
 def series_rows(*labels: Iterable[str]) -> Rows:
     """Every combination of the values of some labels, the last one changing fastest."""
-    rows: Rows = ((),)
-    for values in labels:
-        rows = tuple((*row, value) for values in (tuple(values),) for row in rows for value in values)
-    return rows
+    return tuple(product(*labels))
 
 
 def _hashes(part: Part) -> list[int]:
     name = f"{part.family.name}{part.suffix}"
-    return [
-        int.from_bytes(
-            hashlib.blake2b("\0".join((name, *row)).encode(errors="replace"), digest_size=8).digest(), "little"
-        )
-        for row in part.rows
-    ]
+    return [_hash((name, *row)) for row in part.rows]
 
 
-def _template(names: tuple[str, ...], part: Part) -> str:
-    return "".join(_line(names, part, row) for row in part.rows)
+def _hash(texts: tuple[str, ...]) -> int:
+    told = "".join(f"{len(text)}:{text}" for text in texts)
+    return int.from_bytes(hashlib.blake2b(told.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
 
 
-def _line(names: tuple[str, ...], part: Part, row: tuple[str, ...]) -> str:
-    edge = ""
+def _line(part: Part, row: tuple[str, ...]) -> str:
+    """A sample line of no owner in particular, with a place for the value."""
+    labels = part.family.labels
     if part.suffix == "_bucket":
-        *row_, last = row
-        row, edge = tuple(row_), f'le="{last}"'
-    prefix = part.family.series((*names, *row), part.suffix, edge)
-    return f"{prefix.replace('%', '%%')}{'%r' if part.is_float else '%d'}\n"
+        labels = (*labels, "le")
+    own = labels[len(labels) - len(row) :]
+    pairs = [f'{label}="{_printed(value)}"' for label, value in zip(own, row, strict=True)]
+    value = "%r" if part.is_float else "%d"
+    return f"{part.family.name}{part.suffix}{{{','.join([_NAMES, *pairs])}}} {value}\n"
+
+
+def _printed(value: str) -> str:
+    """A label value within a template, in which a percent sign is two, and the mark is no text."""
+    return escaped(value).replace("%", "%%").replace(_NAMES, "?")

@@ -16,7 +16,7 @@ import numpy as np
 from airbag.errors import AirbagError
 from airbag_exporters.quality.columns import Owner
 from airbag_exporters.quality.counting import Block, Layout, ModelLayout, families
-from airbag_exporters.quality.counting.slices import Part, Slices
+from airbag_exporters.quality.counting.slices import Part, Shape, Slices
 from airbag_exporters.quality.reference.value import Reference
 
 ModelName = tuple[str, str]
@@ -80,7 +80,7 @@ class _Snapshot(msgspec.Struct):
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """As msgpack."""
-    layouts: dict[tuple[Part, ...], int] = {}
+    layouts: dict[int, tuple[int, Shape]] = {}
     references = {id(each): each for each in snapshot.references.values()}
     numbers = {key: number for number, key in enumerate(references)}
     blocks = [_packed(layouts, block) for block in snapshot.blocks.values()]
@@ -88,10 +88,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
     return msgspec.msgpack.encode(
         _Snapshot(
             FORMAT,
-            [
-                tuple(_Part(each.family.name, each.rows, each.is_float, each.suffix) for each in parts)
-                for parts in layouts
-            ],
+            [tuple(map(_told, shape.parts)) for _, shape in layouts.values()],
             blocks,
             labels,
             list(snapshot.roles.items()),
@@ -111,7 +108,7 @@ def decode_snapshot(data: bytes) -> Snapshot:
         read = msgspec.msgpack.decode(data, type=_Snapshot)
         if read.format != FORMAT:
             raise BadSnapshot(f"a snapshot of format {read.format}; this version reads {FORMAT}")
-        layouts = [tuple(_part(each) for each in parts) for parts in read.layouts]
+        layouts = [Shape(tuple(map(_part, parts))) for parts in read.layouts]
         profiles = [Reference.model_validate_json(each) for each in read.profiles]
         return Snapshot(
             {Owner(*each.names): _unpacked(Layout(each.names, layouts[each.layout]), each) for each in read.blocks},
@@ -134,10 +131,15 @@ _FAMILIES = {family.name: family for family in families.COUNTED}
 Value = TypeVar("Value")
 
 
-def _packed(layouts: dict[tuple[Part, ...], int], block: Block) -> _Counters:
-    number = layouts.setdefault(block.layout.parts, len(layouts))
+def _packed(layouts: dict[int, tuple[int, Shape]], block: Block) -> _Counters:
+    shape = block.layout.shape
+    number, _ = layouts.setdefault(id(shape), (len(layouts), shape))
     ints, floats = block.ints.astype("<i8", copy=False), block.floats.astype("<f8", copy=False)
     return _Counters(block.layout.names, number, ints.tobytes(), floats.tobytes())
+
+
+def _told(part: Part) -> _Part:
+    return _Part(part.family.name, part.rows, part.is_float, part.suffix)
 
 
 def _part(part: _Part) -> Part:
@@ -146,8 +148,8 @@ def _part(part: _Part) -> Part:
 
 def _unpacked(layout: Slices, counters: _Counters) -> Block:
     ints, floats = np.frombuffer(counters.ints, "<i8").copy(), np.frombuffer(counters.floats, "<f8").copy()
-    if (len(ints), len(floats)) != layout.sizes:
-        raise ValueError(f"{len(ints)} and {len(floats)} counters where {layout.sizes} are expected")
+    if (len(ints), len(floats)) != layout.shape.sizes:
+        raise ValueError(f"{len(ints)} and {len(floats)} counters where {layout.shape.sizes} are expected")
     return Block(layout, ints, floats)
 
 
