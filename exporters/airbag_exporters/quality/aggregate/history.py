@@ -36,6 +36,10 @@ class History:
         self._values: Floats = np.empty(0)
         self._owners = Groups(np.empty(0, np.intp), 0)
 
+    def __len__(self) -> int:
+        """How many looks are kept."""
+        return len(self._looks)
+
     @property
     def latest(self) -> float | None:
         """When the last look was, None before any."""
