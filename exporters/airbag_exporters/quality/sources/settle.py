@@ -15,7 +15,8 @@ from airbag_exporters.quality.intake.taker import Kind
 from airbag_exporters.quality.sources.taker import NDJSON, Taker
 from airbag_exporters.quality.sources.told import Told
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+LONGEST_PAUSE = 5.0
+_FIRST_PAUSE = 0.1
 
 
 class Stopped(Exception):
@@ -37,15 +38,17 @@ class Batch:
 
 
 class Settler:
-    """For one source. `waiting` is called before each further try of a batch that cannot be taken now."""
+    """For one source. `waiting` is called before each further try, `pause` seconds apart at most."""
 
     def __init__(
-        self, taker: Taker, told: Told, stop: threading.Event, waiting: Callable[[], None] = lambda: None
-    ) -> None:
+        self, taker: Taker, told: Told, stop: threading.Event, waiting: Callable[[], None] = lambda: None,
+        pause: float = LONGEST_PAUSE,
+    ) -> None:  # fmt: skip
         self._taker = taker
         self._told = told
         self._stop = stop
         self._waiting = waiting
+        self._longest_pause = pause
 
     def settle(self, kind: Kind, batch: Batch) -> None:
         """Return once every line is counted or rejected, and that is committed. Raises Stopped."""
@@ -94,4 +97,4 @@ class Settler:
             if self._stop.wait(pause * random.uniform(0.5, 1)):  # noqa: S311 - spreads the load, keeps no secret
                 raise Stopped
             self._waiting()
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, self._longest_pause)

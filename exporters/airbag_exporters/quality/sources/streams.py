@@ -10,7 +10,7 @@ from airbag.errors import Unreachable
 from airbag_exporters.quality.intake.taker import Kind
 from airbag_exporters.quality.sources.entries import Entry, Progress, Unfit, batches, origin, progress_after
 from airbag_exporters.quality.sources.group import Delivered, Group
-from airbag_exporters.quality.sources.settle import Batch, Settler, Stopped
+from airbag_exporters.quality.sources.settle import LONGEST_PAUSE, Batch, Settler, Stopped
 from airbag_exporters.quality.sources.taker import Taker
 from airbag_exporters.quality.sources.told import Told
 
@@ -23,7 +23,7 @@ CLAIM_EVERY = 30.0
 DELIVERIES_MAX = 10
 """An entry that was delivered more often is set aside: whoever takes it ends before it is counted."""
 _LOOK_EVERY = 5.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_FIRST_PAUSE = 0.1
 
 
 class StreamSource:
@@ -42,6 +42,7 @@ class StreamSource:
         self._clock = clock
         self._claim_after = claim_after
         self._progress = Progress()
+        self._held: list[str] = []
         self._next_claim = self._next_look = self._next_hold = 0.0
 
     def run(self) -> None:
@@ -53,8 +54,8 @@ class StreamSource:
                 before = self._clock.monotonic()
                 self._once_connected()
                 # Whatever worked for a while is tried again at once.
-                pause = _FIRST_PAUSE if self._clock.monotonic() - before > _LONGEST_PAUSE else pause * 2
-                self._stop.wait(min(pause, _LONGEST_PAUSE))
+                pause = _FIRST_PAUSE if self._clock.monotonic() - before > LONGEST_PAUSE else pause * 2
+                self._stop.wait(min(pause, LONGEST_PAUSE))
         except Stopped:
             pass
 
@@ -117,6 +118,7 @@ class StreamSource:
         often = group.deliveries([id_ for id_, _ in left]) if again and left else {}
         left.sort(key=lambda each: each[0] != self._progress.current)  # its cursor must not be overtaken
         entries = [entry for id_, fields in left if (entry := self._entry(group, id_, fields, often.get(id_, 1)))]
+        self._held = [entry.id for entry in entries]
         for batch in batches(entries):
             self._settle(group, batch)
 
@@ -131,7 +133,8 @@ class StreamSource:
 
     def _settle(self, group: Group, batch: Sequence[Entry]) -> None:
         kind, lines = batch[0].kind, [line for entry in batch for line in entry.lines]
-        settler = Settler(self._taker, self._told, self._stop, lambda: self._hold(group, batch))
+        longest = min(LONGEST_PAUSE, self._claim_after / 4)
+        settler = Settler(self._taker, self._told, self._stop, lambda: self._hold(group), longest)
         if lines:
             settler.settle(
                 kind,
@@ -142,7 +145,9 @@ class StreamSource:
                     lambda line, reason: self._reject(group, kind, origin(batch, line), lines[line], reason),
                 ),
             )
-        group.confirm([entry.id for entry in batch])
+        confirmed = [entry.id for entry in batch]
+        group.confirm(confirmed)
+        self._held = self._held[len(confirmed) :]
 
     def _remember(self, progress: Progress) -> None:
         self._progress = progress
@@ -151,14 +156,14 @@ class StreamSource:
         group.reject({"kind": kind, "data": line, "id": entry.id, "reason": reason})
         self._told.rejected(f"{self._stream}, entry {entry.id}", reason)
 
-    def _hold(self, group: Group, batch: Sequence[Entry]) -> None:
-        """While they cannot be counted, keep others from claiming what this consumer has."""
+    def _hold(self, group: Group) -> None:
+        """While nothing can be counted, keep others from claiming what this consumer was given."""
         now = self._clock.monotonic()
         if now < self._next_hold:
             return
         self._next_hold = now + self._claim_after / 4
         try:
-            group.hold([entry.id for entry in batch])
+            group.hold(self._held)
         except Unreachable as error:
             self._told.warn("a stream cannot be read", {"reason": str(error)})
 

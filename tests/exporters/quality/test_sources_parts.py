@@ -1,0 +1,154 @@
+"""The parts of the sources: dead letters, batches of entries, positions, names, and all under one configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from airbag.clock import SystemClock
+from airbag_exporters.config import Quality
+from airbag_exporters.quality.intake.metrics import IntakeMetrics, Source
+from airbag_exporters.quality.intake.taker import Kind
+from airbag_exporters.quality.sources import OnThread, Sources
+from airbag_exporters.quality.sources.dead_letters import DeadLetters
+from airbag_exporters.quality.sources.entries import Entry, Progress, batches, origin, progress_after
+from airbag_exporters.quality.sources.position import Head, Position
+from airbag_exporters.quality.sources.rotation import matching
+from airbag_exporters.quality.sources.told import SourceMetrics, Told
+from tests.exporters.quality.source_ledger import SqliteTaker, lines
+from tests.fakes.clock import SetClock
+from tests.fakes.redis_server import redis_server
+from tests.fakes.wait import until
+
+
+def test_dead_letters_are_bounded_and_the_newest_are_kept(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path / "rejected", lambda: 12.3456)
+    for number in range(400):
+        letters.add("labels-*.ndjson", "somewhere", "because", str(number).encode() + b"x" * (63 << 10))
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "rejected").iterdir()}
+    assert sizes.keys() == {"labels-_.ndjson", "labels-_.1.ndjson"}
+    assert all(size <= 10 << 20 for size in sizes.values())
+    last = (tmp_path / "rejected" / "labels-_.ndjson").read_text().splitlines()[-1]
+    assert json.loads(last)["line"].startswith("399x")
+    assert {**json.loads(last), "line": ""} == {"at": 12.346, "place": "somewhere", "reason": "because", "line": ""}
+
+
+def test_a_dead_letter_says_where_it_was_cut(tmp_path: Path) -> None:
+    DeadLetters(tmp_path, lambda: 0.0).add("a", "", "", b"x" * 100_000)
+    kept = json.loads((tmp_path / "a.ndjson").read_text())
+    assert (len(kept["line"]), kept["cut_from_bytes"]) == (65_536, 100_000)
+
+
+def test_a_folder_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    DeadLetters(tmp_path / "file" / "rejected", lambda: 0.0).add("a", "", "", b"x")
+    DeadLetters(None, lambda: 0.0).add("a", "", "", b"x")
+    assert "cannot be kept" in caplog.text
+
+
+def entry(id_: str, count: int, kind: Kind = Kind.LABELS, size: int = 1, skipped: int = 0) -> Entry:
+    return Entry(id_, kind, [b"x" * size] * count, skipped)
+
+
+def test_batches_hold_neighbours_of_one_kind_up_to_their_bounds() -> None:
+    entries = [entry("1", 3000), entry("2", 1000), entry("3", 1500), entry("4", 1, Kind.PREDICTIONS),
+               entry("5", 1, Kind.PREDICTIONS, 1 << 20), entry("6", 9000), entry("7", 0)]  # fmt: skip
+    assert [[each.id for each in batch] for batch in batches(entries)] == [
+        ["1", "2"], ["3"], ["4"], ["5"], ["6"], ["7"],
+    ]  # fmt: skip
+
+
+def test_progress_names_whole_entries_and_the_lines_of_the_next() -> None:
+    batch = [entry("1", 2, skipped=3), entry("2", 0), entry("3", 2)]
+    assert progress_after(batch, 1) == Progress((), "1", 4)
+    assert progress_after(batch, 2) == Progress(("1", "2"), "3", 0)
+    assert progress_after(batch, 4) == Progress(("1", "2", "3"))
+    assert [origin(batch, line).id for line in range(4)] == ["1", "1", "3", "3"]
+    assert Progress.parse(progress_after(batch, 3).text()) == progress_after(batch, 3)
+    assert Progress.parse("nonsense") == Progress.parse(None) == Progress()
+
+
+def test_lines_that_are_done_are_left_out_of_an_entry() -> None:
+    fields = {b"kind": b"labels", b"data": b"a\nb\n\nc"}
+    assert Entry.of("7", fields, Progress((), "7", 2)) == Entry("7", Kind.LABELS, [b"c"], 2)
+    assert Entry.of("7", fields, Progress((), "8", 2)).lines == [b"a", b"b", b"c"]
+
+
+def test_a_position_survives_as_text_and_nonsense_is_none() -> None:
+    position = Position(7, 2000, Head(1024, "ab"), 3)
+    assert Position.parse(position.text()) == position
+    assert Position.parse("{") is Position.parse('{"inode": "x"}') is Position.parse("") is Position.parse(None) is None
+
+
+def test_a_position_fits_only_a_file_that_begins_as_it_did(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"abcdef")
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        position = Position(1).at(handle, 4)
+        assert position.head.size == 4
+        assert position.fits(handle)
+        path.write_bytes(b"abcdefgh")
+        assert position.fits(handle)
+        path.write_bytes(b"abc")
+        assert not position.fits(handle)
+        path.write_bytes(b"xbcdefgh")
+        assert not position.fits(handle)
+    finally:
+        os.close(handle)
+
+
+def test_a_pattern_means_neither_compressed_nor_rotated_files(tmp_path: Path) -> None:
+    names = ["a.ndjson", "a.ndjson.1", "a.ndjson-20260131", "a.ndjson.2.gz", "a-2.ndjson", "b.ndjson.1", "a.ndjson.x"]
+    for name in names:
+        (tmp_path / name).write_text("")
+    assert [path.name for path in matching(tmp_path / "*.ndjson*")] == [
+        "a-2.ndjson", "a.ndjson", "a.ndjson.x", "b.ndjson.1",
+    ]  # fmt: skip
+    assert matching(tmp_path / "none" / "*") == []
+
+
+def test_every_source_of_a_configuration_is_read_and_its_series_are_there_from_the_start(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    with redis_server(tmp_path / "redis") as server, ThreadPoolExecutor(1) as counting:
+        config = Quality.model_validate(
+            {
+                "state_folder": tmp_path / "state",
+                "replica": "one",
+                "files": (
+                    {"path": tmp_path / "predictions.ndjson", "kind": "predictions"},
+                    {"path": tmp_path / "*.labels", "kind": "labels"},
+                ),
+                "streams": {"url": server.url},
+            }
+        )
+        taker = SqliteTaker(tmp_path / "ledger.db")
+        sources = Sources(config, OnThread(taker, counting), registry, IntakeMetrics(registry), SystemClock())
+        for labels in ({"source": "file"}, {"source": "stream"}):
+            assert registry.get_sample_value("airbag_quality_rejected_lines_total", labels) == 0
+        for path in ("predictions.ndjson", "*.labels"):
+            labels = {"path": str(tmp_path / path)}
+            assert registry.get_sample_value("airbag_quality_file_lag_bytes", labels) == 0
+        with sources, server.client() as client:
+            (tmp_path / "predictions.ndjson").write_bytes(lines(1))
+            (tmp_path / "x.labels").write_bytes(b"{\n" + lines(2))
+            client.xadd("airbag:events", {"kind": "pipeline-runs", "data": lines(3)})
+            for kind, number in (("predictions", 1), ("labels", 2), ("pipeline-runs", 3)):
+                until(lambda kind=kind, number=number: taker.numbers(kind) == [number], timeout=60)  # type: ignore[misc] # defaults
+    assert (tmp_path / "state" / "rejected" / "_.labels.ndjson").exists()
+
+
+def test_trouble_is_logged_once_a_minute_with_how_often_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    registry, clock = CollectorRegistry(), SetClock()
+    told = Told(Source.FILE, "a", SourceMetrics(registry), IntakeMetrics(registry), clock)
+    for _ in range(5):
+        told.rejected("here", "because")
+    clock.sleep(61)
+    told.rejected("here", "because")
+    assert [getattr(record, "times_before", 0) for record in caplog.records] == [0, 4]
+    assert registry.get_sample_value("airbag_quality_rejected_lines_total", {"source": "file"}) == 6
