@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import http.client
 import json
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from airbag_exporters.config import Limits
+from airbag_exporters.quality.columns import BadBatch
 from airbag_exporters.quality.intake import Kind
 from tests.exporters.quality.intake_server import Remembering, Served, served
 from tests.fakes.wait import until
@@ -182,3 +185,28 @@ def test_a_refused_client_that_goes_on_sending_is_let_go_after_a_while() -> None
         assert refused.status == 413
         assert b"1024 bytes" in refused.read()
         assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_a_refused_body_is_forgotten_at_once(encoding: str) -> None:
+    """Not when the garbage collector comes round: until then, what is refused would go beyond the bound."""
+
+    def refuse() -> None:
+        raise BadBatch("line 1: no")
+
+    body = b" " * (4 * MB)
+    sent = gzip.compress(body, 1) if encoding == "gzip" else body
+    with served(Remembering(before=refuse), Limits(decompressed_bytes=5 * MB)) as at:
+        bomb = gzip.compress(b" " * (6 * MB), 1)
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(5):
+                assert at.post("/v1/labels", sent, content_encoding=encoding).status_code == 400
+                assert at.post("/v1/labels", bomb, content_encoding="gzip").status_code == 400
+            left, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+    assert left < 4 * MB

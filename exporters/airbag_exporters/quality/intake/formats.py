@@ -7,7 +7,7 @@ from typing import NamedTuple
 from starlette.datastructures import Headers
 
 from airbag_exporters.quality.intake.metrics import Reason
-from airbag_exporters.quality.intake.refusal import Refused
+from airbag_exporters.quality.intake.refusal import Refusal, Refused
 from airbag_exporters.quality.intake.taker import Kind
 
 NDJSON = "application/x-ndjson"
@@ -35,11 +35,12 @@ def format_of(kind: Kind, headers: Headers) -> Format:
     if content_type not in content_types(kind):
         types = ", ".join(content_types(kind))
         what = f"content-type {content_type!r}" if content_type else "a body without content-type"
-        raise Refused(415, Reason.FORMAT, f"{what} is not taken here; taken: {types}", {"accept": types})
+        text = f"{what} is not taken here; taken: {types}"
+        raise Refused(Refusal(415, Reason.FORMAT, text, {"accept": types}))
     encoding = headers.get("content-encoding", "").strip().lower() or "identity"
     if encoding not in ("identity", GZIP, "x-gzip"):
-        what = f"content-encoding {encoding!r} is not taken; send {GZIP} or none"
-        raise Refused(415, Reason.FORMAT, what, {"accept-encoding": GZIP})
+        text = f"content-encoding {encoding!r} is not taken; send {GZIP} or none"
+        raise Refused(Refusal(415, Reason.FORMAT, text, {"accept-encoding": GZIP}))
     return Format(content_type, encoding != "identity")
 
 

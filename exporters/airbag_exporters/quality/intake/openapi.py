@@ -9,7 +9,7 @@ import msgspec
 
 from airbag import __version__
 from airbag_exporters.config import Limits
-from airbag_exporters.quality.decode.events import Label, Prediction
+from airbag_exporters.quality.decode.events import Label, LabelColumns, Prediction, PredictionColumns
 from airbag_exporters.quality.intake.formats import ARROW, JSON, NDJSON, content_types
 from airbag_exporters.quality.intake.taker import Kind
 from airbag_exporters.quality.pipelines.runs import Run
@@ -19,6 +19,7 @@ Json = dict[str, Any]  # a document of plain JSON values
 _EVENTS: dict[Kind, type[msgspec.Struct]] = {
     Kind.PREDICTIONS: Prediction, Kind.LABELS: Label, Kind.PIPELINE_RUNS: Run,
 }  # fmt: skip
+_COLUMNS: dict[Kind, type[msgspec.Struct]] = {Kind.PREDICTIONS: PredictionColumns, Kind.LABELS: LabelColumns}
 _EXAMPLES: dict[Kind, Json] = {
     Kind.PREDICTIONS: {"id": "a1", "model_name": "digits", "model_version": 3, "predicted": "7", "score": 0.93,
                        "features": {"ink": 0.4}},
@@ -26,7 +27,6 @@ _EXAMPLES: dict[Kind, Json] = {
     Kind.PIPELINE_RUNS: {"pipeline": "features", "run_id": "2025-01-01T02", "status": "success",
                          "started_at": 1735689600.0, "finished_at": 1735689660.5, "rows": 120000},
 }  # fmt: skip
-_CONSTANTS = ("model_name", "model_version", "serving")
 _RETRY_AFTER = {
     "Retry-After": {
         "description": "Seconds to wait before this batch is sent again.", "required": True,
@@ -96,38 +96,21 @@ def _body(kind: Kind, content_type: str) -> Json:
         what = "An Arrow IPC stream with the fields as columns; features as a struct, or flat as `features.NAME`."
         return {"schema": {"description": what, "contentMediaType": ARROW}}
     events: Json = {"type": "array", "items": _ref(name)}
-    if kind is Kind.PIPELINE_RUNS:
-        return {"schema": events, "example": [example]}
-    return {"schema": {"oneOf": [events, _ref(f"{name}Columns")]}, "example": [example]}
+    columns = _COLUMNS.get(kind)
+    return {"schema": {"oneOf": [events, _ref(columns.__name__)]} if columns else events, "example": [example]}
 
 
 def _schemas() -> Json:
-    _, events = msgspec.json.schema_components(_EVENTS.values(), ref_template="#/components/schemas/{name}")
-    for event in _EVENTS.values():
-        events[event.__name__]["description"] = inspect.cleandoc(event.__doc__ or "")
-    columns = {f"{each.__name__}Columns": _columns(events[each.__name__]) for each in (Prediction, Label)}
+    given = [*_EVENTS.values(), *_COLUMNS.values()]
+    _, schemas = msgspec.json.schema_components(given, ref_template="#/components/schemas/{name}")
+    for each in given:
+        schemas[each.__name__]["description"] = inspect.cleandoc(each.__doc__ or "")
     accepted = {"type": "integer", "minimum": 0, "description": "Events of the batch."}
     problems = {"type": "array", "items": {"type": "string"}, "description": "What is wrong, where known."}
-    return events | columns | {
+    return schemas | {
         "Accepted": _object({"accepted": accepted}, ["accepted"]),
         "Refusal": _object({"error": {"type": "string"}, "problems": problems}, ["error"]),
-    }  # fmt: skip
-
-
-def _columns(event: Json) -> Json:
-    """A batch as one object: the schema of a list of each field, or of one value for all where that makes sense."""
-    fields = {name: _column(name, field) for name, field in event["properties"].items()}
-    about = f"A batch of {event['title']}, a list of equal length for each field; or one value for all rows."
-    return _object(fields, event["required"]) | {"title": f"{event['title']}Columns", "description": about}
-
-
-def _column(name: str, field: Json) -> Json:
-    value = {key: each for key, each in field.items() if key != "default"}
-    column: Json = {"type": "array", "items": value}
-    if name in ("features", "segments"):
-        one = next(each for each in value["anyOf"] if each["type"] == "object")["additionalProperties"]
-        return {"type": "object", "additionalProperties": {"type": "array", "items": one}}
-    return {"anyOf": [column, value]} if name in _CONSTANTS else column
+    }
 
 
 def _refusal(description: str, headers: Json | None = None) -> Json:

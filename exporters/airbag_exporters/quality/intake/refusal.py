@@ -13,23 +13,28 @@ from airbag_exporters.quality.intake.metrics import Reason
 from airbag_exporters.quality.intake.upload import Upload
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """An error body and what goes with it. `problems` are all that is wrong, where more than one thing may be."""
+
+    status: int
+    reason: Reason
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+    @classmethod
+    def later(cls, status: int, reason: Reason, text: str, seconds: float = 1.0) -> Refusal:
+        """One that does not last: the client is told after how many seconds to try again."""
+        return cls(status, reason, text, {"retry-after": str(max(1, math.ceil(seconds)))})
+
+
 class Refused(Exception):
-    """Ends a request with an error body. `problems` are all that is wrong, where more than one thing may be."""
+    """Ends a request."""
 
-    def __init__(
-        self, status: int, reason: Reason, text: str, headers: Mapping[str, str] | None = None,
-        problems: Sequence[str] = (),
-    ) -> None:  # fmt: skip
-        super().__init__(text)
-        self.status = status
-        self.reason = reason
-        self.headers = dict(headers or {})
-        self.problems = problems
-
-
-def later(status: int, reason: Reason, text: str, seconds: float = 1.0) -> Refused:
-    """A refusal that does not last: the client is told after how many seconds to try again."""
-    return Refused(status, reason, text, {"retry-after": str(max(1, math.ceil(seconds)))})
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.text)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,10 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, refused: Refused) -> Answer:
+    def of(cls, refusal: Refusal) -> Answer:
         """What a refused client is told."""
-        problems = {"problems": list(refused.problems)} if refused.problems else {}
-        return cls(refused.status, {"error": str(refused), **problems}, refused.headers)
+        problems = {"problems": refusal.problems} if refusal.problems else {}
+        return cls(refusal.status, {"error": refusal.text, **problems}, refusal.headers)
 
     async def send(self, upload: Upload, send: Send) -> None:
         """Send it; `upload` is the body of the request that it answers."""

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -26,12 +27,13 @@ from airbag_exporters.quality.intake.formats import format_of, told_size
 from airbag_exporters.quality.intake.inflate import decompress
 from airbag_exporters.quality.intake.metrics import IntakeMetrics, Reason, Source
 from airbag_exporters.quality.intake.openapi import document
-from airbag_exporters.quality.intake.refusal import Answer, Refused, later
+from airbag_exporters.quality.intake.refusal import Answer, Refusal, Refused
 from airbag_exporters.quality.intake.taker import Kind, Taker
 from airbag_exporters.quality.intake.upload import TooLarge, Upload
 
 log = logging.getLogger("airbag.quality.intake")
 
+T = TypeVar("T")
 AnswerTo = Callable[[Headers, Upload], Awaitable[Answer]]
 
 
@@ -69,25 +71,25 @@ class Intake:
         try:
             return Answer(202, {"accepted": await self._take(kind, headers, upload)})
         except Refused as error:
-            refused = error
+            refusal = error.refusal
         except ClientDisconnect:
             self._metrics.refused(Source.HTTP, Reason.DISCONNECTED)
             raise
         except Exception:  # the top of a request: whatever it is, the client and the counters hear of it
             log.exception("a batch could not be taken", extra={"kind": kind})
-            refused = Refused(500, Reason.INTERNAL, "nothing was taken: a defect of the exporter; its log has more")
-        self._metrics.refused(Source.HTTP, refused.reason)
-        return Answer.of(refused)
+            refusal = Refusal(500, Reason.INTERNAL, "nothing was taken: a defect of the exporter; its log has more")
+        self._metrics.refused(Source.HTTP, refusal.reason)
+        return Answer.of(refusal)
 
     async def _take(self, kind: Kind, headers: Headers, upload: Upload) -> int:
         """Admit, receive and count one batch; its rows. Raises Refused and ClientDisconnect."""
         self._check_token(headers)
         form = format_of(kind, headers)
         if not upload.comes:
-            raise Refused(411, Reason.FORMAT, "a body is needed, with content-length or chunked")
+            raise Refused(Refusal(411, Reason.FORMAT, "a body is needed, with content-length or chunked"))
         if self._pace.wait() and self.limits.events_per_second:
             text = f"more than {self.limits.events_per_second:g} events a second; send this batch again later"
-            raise later(429, Reason.RATE, text, self._pace.wait())
+            raise Refused(Refusal.later(429, Reason.RATE, text, self._pace.wait()))
         with self._in_flight.hold() as hold:
             body = await self._body(upload, hold)
             complete = self._clock.monotonic()
@@ -106,7 +108,7 @@ class Intake:
         right = hmac.compare_digest(given.strip().encode("latin-1"), self.token.encode())
         if scheme.lower() != "bearer" or not right:
             challenge = {"www-authenticate": 'Bearer realm="airbag"'}
-            raise Refused(401, Reason.TOKEN, "a bearer token is needed, and the right one", challenge)
+            raise Refused(Refusal(401, Reason.TOKEN, "a bearer token is needed, and the right one", challenge))
 
     async def _body(self, upload: Upload, hold: Hold) -> bytes:
         largest = min(self.limits.body_bytes, self.limits.in_flight_bytes)
@@ -114,40 +116,36 @@ class Intake:
             return await upload.read(hold, largest, self.limits.in_flight_bytes)
         except TooLarge:
             text = f"a body may have {largest} bytes; send smaller batches"
-            raise Refused(413, Reason.TOO_LARGE, text) from None
+            raise Refused(Refusal(413, Reason.TOO_LARGE, text)) from None
         except Full:
-            raise _no_room() from None
+            raise Refused(_NO_ROOM) from None
 
     async def _inflated(self, body: bytes, hold: Hold) -> bytes:
-        """Decompressed, off the event loop, with memory reserved before it is used.
+        """Decompressed, with memory reserved before it is used.
 
         What the body says of its size is tried first; it is wrong for several members in one body, and for lies.
         """
         largest = min(self.limits.decompressed_bytes, self.limits.in_flight_bytes - len(body))
-        for limit in sorted({min(told_size(body), largest), largest}):
-            try:
-                hold.grow(len(body) + limit, self.limits.in_flight_bytes)
-                inflate = partial(decompress, body, limit)
-                inflated = await anyio.to_thread.run_sync(inflate, limiter=self._inflating)
-            except Full:
-                raise _no_room() from None
-            except BadBatch as error:
-                refused = _refused(error)
-            else:
-                hold.shrink(len(inflated))
-                return inflated
-        raise refused
+        told = told_size(body)
+        inflated = await self._inflated_within(body, hold, min(told, largest))
+        if isinstance(inflated, Refusal) and told < largest:
+            inflated = await self._inflated_within(body, hold, largest)
+        return _value(inflated)
+
+    async def _inflated_within(self, body: bytes, hold: Hold, limit: int) -> bytes | Refusal:
+        try:
+            hold.grow(len(body) + limit, self.limits.in_flight_bytes)
+        except Full:
+            raise Refused(_NO_ROOM) from None
+        inflate = partial(_outcome, partial(decompress, body, limit))
+        inflated = await anyio.to_thread.run_sync(inflate, limiter=self._inflating)
+        if not isinstance(inflated, Refusal):
+            hold.shrink(len(inflated))
+        return inflated
 
     async def _counted(self, kind: Kind, body: bytes, content_type: str) -> int:
-        count = partial(self._taker.take, kind, body, content_type)
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, count)
-        except BadBatch as error:
-            raise _refused(error) from error
-        except AirbagError as error:
-            if not error.retryable:
-                raise
-            raise later(503, Reason.LEDGER, f"nothing was taken: {error}") from error
+        count = partial(_outcome, partial(self._taker.take, kind, body, content_type))
+        return _value(await asyncio.get_running_loop().run_in_executor(self._executor, count))
 
 
 class Door:
@@ -166,11 +164,28 @@ class Door:
         await answer.send(upload, send)
 
 
-def _no_room() -> Refused:
-    return later(503, Reason.MEMORY, "too many bytes are on their way already; send this batch again later")
+_NO_ROOM = Refusal.later(503, Reason.MEMORY, "too many bytes are on their way already; send this batch again later")
 
 
-def _refused(error: BadBatch) -> Refused:
-    problems = str(error).splitlines()
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return Refused(400, Reason.BATCH, f"nothing was taken: {problems[0]}{more}", problems=problems)
+def _outcome(call: Callable[[], T]) -> T | Refusal:
+    """What the call gives, or why the batch is not taken.
+
+    To be called on the other thread: an exception that came from there would stay in a reference cycle of the
+    executor's, and the body with it, until the next garbage collection.
+    """
+    try:
+        return call()
+    except BadBatch as error:
+        problems = str(error).splitlines()
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return Refusal(400, Reason.BATCH, f"nothing was taken: {problems[0]}{more}", problems=problems)
+    except AirbagError as error:
+        if not error.retryable:
+            raise
+        return Refusal.later(503, Reason.LEDGER, f"nothing was taken: {error}")
+
+
+def _value(outcome: T | Refusal) -> T:
+    if isinstance(outcome, Refusal):
+        raise Refused(outcome)
+    return outcome
