@@ -32,8 +32,8 @@ _LOAD_ROWS = 1 << 18
 _UNSIGNED = (1 << 64) - 1
 _ENDS = """SELECT waiting, (SELECT coalesce(max(first + rows), 0) FROM runs),
     early, (SELECT coalesce(max(position) + 1, 0) FROM early) FROM heads"""
-_SPARE_BYTES = 64 << 20  # free pages in the file that are not worth returning to the disk
-_RETURN_PAGES = 2000  # how many of them go back at a time
+_SPARE_BYTES = 16 << 20  # free pages in the file that are not worth returning to the disk
+_RETURN_PAGES = 500  # how many of them go back at a time
 
 
 class SqliteStore:
@@ -41,7 +41,7 @@ class SqliteStore:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
-        self._held = hold(folder)
+        self._held: int | None = hold(folder)
         try:
             self._connection = connect(folder)
         except BaseException:
@@ -89,7 +89,9 @@ class SqliteStore:
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # what cannot be tidied up now is read from the WAL at the next start
             self._connection.close()
-        os.close(self._held)
+        if self._held is not None:
+            os.close(self._held)
+        self._held = None
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Run]:
@@ -117,7 +119,7 @@ class SqliteStore:
             names = ("freelist_count", "page_count", "page_size")
             free, pages, size = (self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
             if free * 2 > pages and free * size > _SPARE_BYTES:
-                self._connection.execute(f"PRAGMA incremental_vacuum({_RETURN_PAGES})").fetchall()
+                self._connection.executescript(f"PRAGMA incremental_vacuum({_RETURN_PAGES})")  # `execute` does a page
 
     def _load(self, limits: Limits) -> tuple[Memory, Kept]:
         execute = self._connection.execute
