@@ -49,12 +49,12 @@ def test_redis_goes_before_a_folder_and_every_replica_sees_it(tmp_path: Path) ->
         assert other.look(KEY).states.tolist() == [State.PENDING]
         other.close()
         with server.client() as client:
-            assert all(name.startswith(b"{shop}:") for name in client.keys())
+            assert all(name.startswith(b"{shop}:") for name in client.scan_iter())
 
 
 def test_the_limits_are_the_configured_ones() -> None:
     clock = SetClock()
-    ledger = open_ledger(Quality(pending_max=2, label_ttl=5.0, early_label_ttl=1.0), clock)
+    ledger = open_ledger(Quality.model_validate({"pending_max": 2, "label_ttl": "5s", "early_label_ttl": "1s"}), clock)
     ledger.load()
     ledger.commit(Change(new=waiting([1, 2, 3], clock.time), early={9: b"x"}))
     expired = ledger.expire(clock.time + 1)
