@@ -54,12 +54,12 @@ def command(kind: str, config: Path, *flags: str) -> list[str]:
 
 
 @contextmanager
-def running(kind: str, config: Path) -> Iterator[Exporter]:
+def running(kind: str, config: Path, *flags: str) -> Iterator[Exporter]:
     """Start it, wait until it listens, end it whatever happens."""
     address, log_file = f"127.0.0.1:{free_port()}", config.parent / f"{kind}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            command(kind, config, f"--web.listen-address={address}"), stdout=log, stderr=log, env=os.environ
+            command(kind, config, f"--web.listen-address={address}", *flags), stdout=log, stderr=log, env=os.environ
         )
     exporter = Exporter(process, f"http://{address}", log_file)
     try:
