@@ -36,7 +36,7 @@ class SqliteTaker:
             if not self.up.is_set():
                 self.refusals += 1
                 raise LedgerUnavailable("the disk is full")
-            rows = [(str(kind), _number(line)) for line in body.splitlines()]
+            rows = [(str(kind), _number(line)) for line in body.split(b"\n") if line.strip()]
             self._before()
             with self._connected() as connection:
                 connection.executemany("INSERT INTO rows (kind, n) VALUES (?, ?)", rows)

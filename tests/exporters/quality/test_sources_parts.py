@@ -19,6 +19,7 @@ from airbag_exporters.quality.sources.dead_letters import DeadLetters
 from airbag_exporters.quality.sources.entries import Entry, Progress, batches, origin, progress_after
 from airbag_exporters.quality.sources.position import Head, Position
 from airbag_exporters.quality.sources.rotation import matching
+from airbag_exporters.quality.sources.tail import Tail
 from airbag_exporters.quality.sources.told import SourceMetrics, Told
 from tests.exporters.quality.source_ledger import SqliteTaker, lines
 from tests.fakes.clock import SetClock
@@ -152,3 +153,40 @@ def test_trouble_is_logged_once_a_minute_with_how_often_it_was(caplog: pytest.Lo
     told.rejected("here", "because")
     assert [getattr(record, "times_before", 0) for record in caplog.records] == [0, 4]
     assert registry.get_sample_value("airbag_quality_rejected_lines_total", {"source": "file"}) == 6
+
+
+def test_a_quiet_file_is_closed_and_what_follows_is_read_also_under_another_name(tmp_path: Path) -> None:
+    path, clock = tmp_path / "a.ndjson", SetClock()
+    path.write_bytes(b"1\n")
+    tail = Tail(path, None, clock, patience=5)
+
+    def read() -> list[bytes]:
+        found: list[bytes] = []
+        for _ in range(10):
+            if piece := tail.read():
+                found += piece.lines
+                tail.settle(piece.end)
+            clock.sleep(1)
+        return found
+
+    try:
+        assert read() == [b"1"]
+        clock.sleep(60)
+        assert read() == []
+        assert handles(path) == 0
+        path.write_bytes(b"1\n2\n")
+        assert read() == [b"2"]
+        clock.sleep(60)
+        assert read() == []
+        assert handles(path) == 0
+        path.rename(tmp_path / "a.ndjson.1")
+        (tmp_path / "a.ndjson.1").write_bytes(b"1\n2\n3\n")
+        path.write_bytes(b"4\n")
+        assert read() + read() == [b"3", b"4"]
+    finally:
+        tail.close()
+
+
+def handles(path: Path) -> int:
+    """How often this process has that file open."""
+    return sum(os.path.realpath(each) == str(path) for each in Path("/proc/self/fd").iterdir())

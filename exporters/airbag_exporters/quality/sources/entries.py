@@ -89,8 +89,10 @@ def batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def progress_after(batch: Sequence[Entry], lines: int) -> Progress:
-    """What is done once the first `lines` lines of the batch are."""
+def progress_after(batch: Sequence[Entry], lines: int | None) -> Progress:
+    """What is done once the first `lines` lines of the batch are, or all of them."""
+    if lines is None:
+        return Progress(tuple(entry.id for entry in batch))
     done: list[str] = []
     for entry in batch:
         if lines < len(entry.lines):

@@ -101,17 +101,18 @@ class FileSource:
         if piece.too_long:
             self._reject(tail, piece.end, f"longer than {CHUNK} bytes", piece.too_long)
             self._settler.remember(self._kind, self._cursors(tail, piece.end))
-        elif piece.lines:
+        elif piece.data.strip():
             self._settler.settle(self._kind, self._batch(tail, piece))
         tail.settle(piece.end)
         return True
 
     def _batch(self, tail: Tail, piece: Piece) -> Batch:
         return Batch(
-            piece.lines,
+            piece.data,
+            lambda: piece.lines,
             lambda lines: self._cursors(tail, piece.after(lines)),
             lambda lines: tail.settle(piece.after(lines)),
-            lambda line, reason: self._reject(tail, piece.ends[line], reason, piece.lines[line]),
+            lambda line, reason: self._reject(tail, piece.after(line + 1), reason, piece.lines[line]),
         )
 
     def _cursors(self, tail: Tail, offset: int) -> Mapping[str, str]:

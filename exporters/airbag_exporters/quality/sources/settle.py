@@ -25,15 +25,17 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """Lines, and what follows from settling them.
+    """Lines of NDJSON, and what follows from settling them.
 
-    `cursors(n)` say that the first n lines are done; they are committed together with these. `settled(n)` is told once
-    they are. `reject` is told the place of a line that is refused, and why, before any cursor beyond it is committed.
+    `lines` are those of the body that are not blank; asked for when it is refused. `cursors(n)` say that the first n of
+    these are done, or all for None; they are committed together with them. `settled(n)` is told once they are. `reject`
+    is told the place of a line that is refused, and why, before any cursor beyond it is committed.
     """
 
-    lines: Sequence[bytes]
-    cursors: Callable[[int], Mapping[str, str]]
-    settled: Callable[[int], None]
+    body: bytes
+    lines: Callable[[], Sequence[bytes]]
+    cursors: Callable[[int | None], Mapping[str, str]]
+    settled: Callable[[int | None], None]
     reject: Callable[[int, str], None]
 
 
@@ -52,30 +54,42 @@ class Settler:
 
     def settle(self, kind: Kind, batch: Batch) -> None:
         """Return once every line is counted or rejected, and that is committed. Raises Stopped."""
-        if not self._part(kind, batch, 0, len(batch.lines)):
+        try:
+            self._take(kind, batch.body, batch.cursors(None))
+        except BadBatch as error:
             self._told.refused()
+            lines = batch.lines()
+            self._divide(kind, batch, lines, (0, len(lines)), str(error))
+        else:
+            batch.settled(None)
 
     def remember(self, kind: Kind, cursors: Mapping[str, str]) -> None:
         """Commit cursors without any line. Raises Stopped."""
         self._take(kind, b"", cursors)
 
-    def _part(self, kind: Kind, batch: Batch, begin: int, end: int) -> bool:
-        """Settle some of the lines in order, in halves where they are refused together. Whether all were taken."""
+    def _divide(self, kind: Kind, batch: Batch, lines: Sequence[bytes], span: tuple[int, int], why: str) -> None:
+        """Settle lines that were refused together, in their order: by halves, until a bad one stands alone."""
+        begin, end = span
+        if end - begin > 1:
+            middle = (begin + end) // 2
+            for part in ((begin, middle), (middle, end)):
+                self._part(kind, batch, lines, part)
+            return
+        if end > begin:
+            batch.reject(begin, why)
+        if end == len(lines):  # nothing follows that would bring the cursor
+            self.remember(kind, batch.cursors(None))
+            batch.settled(None)
+
+    def _part(self, kind: Kind, batch: Batch, lines: Sequence[bytes], span: tuple[int, int]) -> None:
+        begin, end = span
+        done = None if end == len(lines) else end
         try:
-            self._take(kind, b"".join(line + b"\n" for line in batch.lines[begin:end]), batch.cursors(end))
+            self._take(kind, b"".join(line + b"\n" for line in lines[begin:end]), batch.cursors(done))
         except BadBatch as error:
-            if end - begin > 1:
-                middle = (begin + end) // 2
-                self._part(kind, batch, begin, middle)
-                self._part(kind, batch, middle, end)
-                return False
-            batch.reject(begin, str(error))
-            if end == len(batch.lines):  # nothing follows that would bring the cursor
-                self.remember(kind, batch.cursors(end))
-                batch.settled(end)
-            return False
-        batch.settled(end)
-        return True
+            self._divide(kind, batch, lines, span, str(error))
+        else:
+            batch.settled(done)
 
     def _take(self, kind: Kind, body: bytes, cursors: Mapping[str, str]) -> None:
         pause = _FIRST_PAUSE

@@ -139,7 +139,8 @@ class StreamSource:
             settler.settle(
                 kind,
                 Batch(
-                    lines,
+                    b"".join(line + b"\n" for line in lines),
+                    lambda: lines,
                     lambda count: {self._cursor: progress_after(batch, count).text()},
                     lambda count: self._remember(progress_after(batch, count)),
                     lambda line, reason: self._reject(group, kind, origin(batch, line), lines[line], reason),

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
@@ -26,19 +27,31 @@ _SHOWN = 4096
 
 @dataclass(frozen=True)
 class Piece:
-    """Complete lines without their ends, and the offset behind each; `end` is behind all, blank ones included.
+    """Complete lines with their ends, from the offset `begin` to `end`.
 
     `too_long` is the beginning of the only line, which is longer than CHUNK.
     """
 
-    lines: Sequence[bytes]
-    ends: Sequence[int]
+    data: bytes
+    begin: int
     end: int
     too_long: bytes = b""
 
-    def after(self, lines: int) -> int:
-        """The offset once so many lines are done."""
-        return self.end if lines >= len(self.lines) else self.ends[lines - 1]
+    @cached_property
+    def lines(self) -> Sequence[bytes]:
+        """Without blank ones, and without their ends."""
+        return [line for line, _ in self._lines]
+
+    def after(self, lines: int | None) -> int:
+        """The offset once so many of `lines` are done, or all."""
+        return self.end if lines is None else self._lines[lines - 1][1]
+
+    @cached_property
+    def _lines(self) -> Sequence[tuple[bytes, int]]:
+        every = self.data.removesuffix(b"\n").split(b"\n")
+        ends = accumulate((len(line) + 1 for line in every), initial=self.begin)
+        next(ends)
+        return [(line, end) for line, end in zip(every, ends, strict=True) if line.strip()]
 
 
 class Tail:
@@ -83,7 +96,7 @@ class Tail:
         if complete:
             return _piece(data[:complete], position.offset)
         if len(data) == CHUNK and (end := self._end_of_line(handle, position.offset + CHUNK)):
-            return Piece((), (), end, data[:_SHOWN])
+            return Piece(b"", position.offset, end, data[:_SHOWN])
         self._ended_at = size
         return self._at_end(size)
 
@@ -171,7 +184,8 @@ class Tail:
             return None
         if size > position.offset:  # whoever wrote it will not end this line any more
             rest = os.pread(handle, CHUNK, position.offset)
-            return Piece((rest,), (size,), size) if len(rest) < CHUNK else Piece((), (), size, rest[:_SHOWN])
+            is_long = len(rest) == CHUNK
+            return Piece(b"" if is_long else rest, position.offset, size, rest[:_SHOWN] if is_long else b"")
         self._go_on(handle, position)
         return None
 
@@ -201,9 +215,8 @@ def _shape(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _piece(data: bytes, offset: int) -> Piece:
+def _piece(data: bytes, begin: int) -> Piece:
     """Of complete lines, LINES_MAX at most."""
-    every = data.split(b"\n", LINES_MAX)[:-1] if data.count(b"\n") > LINES_MAX else data.split(b"\n")[:-1]
-    ends = list(accumulate((len(line) + 1 for line in every), initial=offset))[1:]
-    kept = [(line, end) for line, end in zip(every, ends, strict=True) if line.strip()]
-    return Piece([line for line, _ in kept], [end for _, end in kept], ends[-1])
+    if data.count(b"\n") > LINES_MAX:
+        data = data[: len(data) - len(data.split(b"\n", LINES_MAX)[-1])]
+    return Piece(data, begin, begin + len(data))
