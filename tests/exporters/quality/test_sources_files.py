@@ -178,6 +178,14 @@ def test_a_file_that_was_copied_and_cut_off_begins_anew_and_the_rest_comes_from_
         reader.reads(1, 2, 3, 4, 5, 6, 7, 8, 9)
 
 
+def test_a_file_that_lost_its_end_is_read_from_its_start(reader: Reader) -> None:
+    append(reader.path, lines(*range(1000)))
+    with reader.running():
+        reader.reads(*range(1000))
+        os.truncate(reader.path, len(lines(*range(500))))
+        reader.reads(*range(1000), *range(500))
+
+
 def test_a_deleted_file_may_come_back(reader: Reader) -> None:
     append(reader.path, lines(1))
     with reader.running():

@@ -18,7 +18,7 @@ from airbag_exporters.quality.sources import OnThread, Sources
 from airbag_exporters.quality.sources.dead_letters import DeadLetters
 from airbag_exporters.quality.sources.entries import Entry, Progress, batches, origin, progress_after
 from airbag_exporters.quality.sources.position import Head, Position
-from airbag_exporters.quality.sources.rotation import matching
+from airbag_exporters.quality.sources.rotation import after, matching
 from airbag_exporters.quality.sources.tail import Tail
 from airbag_exporters.quality.sources.told import SourceMetrics, Told
 from tests.exporters.quality.source_ledger import SqliteTaker, lines
@@ -112,6 +112,29 @@ def test_a_pattern_means_neither_compressed_nor_rotated_files(tmp_path: Path) ->
         "a-2.ndjson", "a.ndjson", "a.ndjson.x", "b.ndjson.1",
     ]  # fmt: skip
     assert matching(tmp_path / "none" / "*") == []
+
+
+def read_to_the_end(path: Path, before: int = 0) -> Position:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        status = os.fstat(handle)
+        return Position(status.st_ino, before=before).at(handle, status.st_size)
+    finally:
+        os.close(handle)
+
+
+def test_the_successor_of_a_rotated_file_is_neither_itself_nor_one_before_it_nor_a_copy(tmp_path: Path) -> None:
+    path, first, second = (tmp_path / name for name in ("a", "a.3", "a.2"))
+    for number, (each, text) in enumerate(((first, ""), (second, ""), (tmp_path / "a.1", "x"))):
+        each.write_text(text)
+        os.utime(each, ns=(number, number))
+    old = read_to_the_end(first)
+    assert after(path, old, 0) == second
+    assert after(path, read_to_the_end(second, old.inode), 0) == tmp_path / "a.1"
+    newest = read_to_the_end(tmp_path / "a.1", second.stat().st_ino)
+    (tmp_path / "a.4").write_text("x")
+    (tmp_path / "a.bak").write_text("y")
+    assert after(path, newest, 2) == path
 
 
 def test_every_source_of_a_configuration_is_read_and_its_series_are_there_from_the_start(tmp_path: Path) -> None:
