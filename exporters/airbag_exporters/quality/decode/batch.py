@@ -15,6 +15,7 @@ from airbag_exporters.quality.decode.decoded import Decoded
 from airbag_exporters.quality.decode.events import BAD, FIELDS, Prediction
 from airbag_exporters.quality.decode.features import Values
 from airbag_exporters.quality.decode.judge import judged
+from airbag_exporters.quality.decode.limits import Budget, check_owners
 from airbag_exporters.quality.decode.lines import Chunk, Events
 from airbag_exporters.quality.decode.owners import Whose, known
 from airbag_exporters.quality.decode.problems import Problems
@@ -43,9 +44,10 @@ class _Batch:
         self._events = events
         self._models = models
         self._problems = Problems(events.place)
-        self._whose: dict[Whose, Builder | None] = {}
+        self._whose: dict[tuple[str | None, str, int | str], Builder | None] = {}
         self._builders: dict[Owner, Builder] = {}
         self._kinds: dict[str, FeatureKind] = {}
+        self._budget = Budget()
         self._shapes = 0
         self._shape = self._first_shape()
         self._rows = 0
@@ -62,14 +64,14 @@ class _Batch:
         self._rows += len(decoded)
         whose = list(zip(fields["serving"], fields["model_name"], fields["model_version"], strict=True))
         if whose.count(whose[0]) == len(whose):
-            self._add(Whose(*whose[0]), rows, fields, shape)
+            self._add(self._builder_of(whose[0], int(rows[0])), rows, fields, shape)
             return
-        groups: dict[tuple[str | None, str, int | str], list[int]] = {}
+        groups: dict[Builder | None, list[int]] = {}  # several names may be one owner, whose rows stay in order
         for row, each in enumerate(whose):
-            groups.setdefault(each, []).append(row)
-        for each, chosen in groups.items():
+            groups.setdefault(self._builder_of(each, int(rows[row])), []).append(row)
+        for builder, chosen in groups.items():
             some: dict[str, Values] = {name: [values[row] for row in chosen] for name, values in fields.items()}
-            self._add(Whose(*each), rows[chosen], some, shape)
+            self._add(builder, rows[chosen], some, shape)
 
     def decoded(self, now: float) -> Decoded:
         """All that was taken."""
@@ -84,12 +86,17 @@ class _Batch:
     def _judged(self, builder: Builder, now: float) -> list[Predictions]:
         return judged(builder.given(self._problems), now, self._problems)
 
-    def _add(self, whose: Whose, rows: Rows, fields: dict[str, Values], shape: Shape | None) -> None:
-        if whose not in self._whose:
-            self._whose[whose] = self._builder(whose, int(rows[0]))
-        builder = self._whose[whose]
+    def _add(self, builder: Builder | None, rows: Rows, fields: dict[str, Values], shape: Shape | None) -> None:
         if builder:
+            self._budget.spend(len(rows), builder.width)
             builder.add(rows, fields, shape, self._problems)
+
+    def _builder_of(self, whose: tuple[str | None, str, int | str], row: int) -> Builder | None:
+        """None where it is told what is wrong with the owner."""
+        if whose not in self._whose:
+            self._whose[whose] = self._builder(Whose(*whose), row)
+            check_owners(len(self._whose))
+        return self._whose[whose]
 
     def _builder(self, whose: Whose, row: int) -> Builder | None:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +19,22 @@ _TABLE = 1 << 16
 
 def floats(values: Sequence[float | None]) -> Floats:
     """NaN for None. There must be no texts in it, numpy would read them."""
+    numbers = _only_numbers(values)
+    return np.array(values, dtype=np.float64) if numbers is None else numbers
+
+
+def values(given: Sequence[str | float | None]) -> Column:
+    """A column of a feature: floats when there is no text, else the texts of all values."""
+    numbers = _only_numbers(given)
+    return numbers_or_texts(given) if numbers is None else numbers
+
+
+def _only_numbers(values: Sequence[str | float | None]) -> Floats | None:
+    """None when there is something else. The array module is as fast as numpy, which would read texts as numbers."""
     try:
-        return np.fromiter(values, np.float64, len(values))
+        return np.frombuffer(array("d", cast("Sequence[float]", values))) if values else np.empty(0)
     except TypeError:
-        return np.array(values, dtype=np.float64)
+        return None
 
 
 def numbers_or_texts(values: Sequence[str | float | None]) -> Column:
@@ -28,7 +42,7 @@ def numbers_or_texts(values: Sequence[str | float | None]) -> Column:
     types = set(map(type, values)) - {type(None)}
     if types == {str}:
         return Coded.of(values)  # type: ignore[arg-type] # texts or None, as was just found
-    if str not in types and not (int in types and any(_is_huge(value) for value in values)):
+    if str not in types and not (int in types and any(map(_is_huge, values))):
         return floats(values)  # type: ignore[arg-type] # no texts, as was just found
     return Coded.of([None if value is None else class_name(value) for value in values])
 
@@ -71,3 +85,37 @@ def taken(column: Column, rows: Rows) -> Column:
 def is_missing(column: Column) -> NDArray[np.bool_]:
     """Where a value is missing."""
     return column.codes < 0 if isinstance(column, Coded) else np.isnan(column)
+
+
+def joined(columns: Sequence[Column]) -> Column:
+    """One column of several; texts if one of them has texts."""
+    if len(columns) == 1:
+        return columns[0]
+    numeric = [column for column in columns if isinstance(column, np.ndarray)]
+    if len(numeric) == len(columns):
+        return np.concatenate(numeric)
+    numbers: dict[str, int] = {}
+    codes = []
+    for column in map(texts, columns):
+        table = [numbers.setdefault(value, len(numbers)) for value in column.values]
+        codes.append(np.array([*table, -1], dtype=np.intp)[column.codes])
+    return Coded(tuple(numbers), np.concatenate(codes))
+
+
+def owners(columns: Sequence[Coded], size: int) -> tuple[list[tuple[str | None, ...]], Rows]:
+    """The different rows of several columns of texts, and which of them each row is; `size` is the number of rows."""
+    different: list[tuple[str | None, ...]] = [()]
+    codes = np.zeros(size, dtype=np.intp)
+    for column in columns:
+        values = (*column.values, None)  # -1 is the last entry
+        pairs = codes * len(values) + column.codes % len(values)
+        if len(different) * len(values) <= _TABLE:
+            found = np.flatnonzero(np.bincount(pairs))
+            table = np.zeros(len(different) * len(values), dtype=np.intp)
+            table[found] = np.arange(len(found))
+            codes = table[pairs]
+        else:
+            found, codes = np.unique(pairs, return_inverse=True)
+        pair = [divmod(number, len(values)) for number in found.tolist()]
+        different = [(*different[before], values[own]) for before, own in pair]
+    return different, codes.astype(np.intp)

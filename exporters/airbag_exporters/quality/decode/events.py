@@ -49,7 +49,37 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     timestamp: Seconds | None = None
 
 
+class PredictionColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Predictions as columns: lists of equal length, an entry a row; see Prediction.
+
+    What is the same for all rows of `model_name`, `model_version` and `serving` may be given once. `features` and
+    `segments` are lists by name.
+    """
+
+    model_name: Name | list[Name]
+    model_version: Version | list[Version]
+    id: list[Id | None] | None = None
+    serving: str | list[str | None] | None = None
+    predicted: list[Class | None] | None = None
+    score: list[float | None] | None = None
+    scores: list[list[float] | None] | None = None
+    features: dict[str, list[Value]] | None = None
+    segments: dict[str, list[str | int | None]] | None = None
+    latency_seconds: list[Seconds | None] | None = None
+    timestamp: list[Seconds | None] | None = None
+    actual: list[Class | None] | None = None
+
+
+class LabelColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Labels as columns: lists of equal length, an entry a row; see Label."""
+
+    id: list[Id]
+    actual: list[Class]
+    timestamp: list[Seconds | None] | None = None
+
+
 FIELDS: tuple[str, ...] = Prediction.__struct_fields__
+LABEL_FIELDS: tuple[str, ...] = Label.__struct_fields__
 BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not what was asked for."""
 

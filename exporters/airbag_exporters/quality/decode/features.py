@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from airbag_exporters.quality.columns import Floats
-from airbag_exporters.quality.decode.columns import Column, Rows, floats, numbers_or_texts
+from airbag_exporters.quality.decode.columns import Column, Rows, floats, values
 from airbag_exporters.quality.decode.given import Mask
 from airbag_exporters.quality.decode.problems import Problems
 from airbag_exporters.quality.decode.shapes import Shape
@@ -49,7 +49,7 @@ class FeatureColumns:
             return {}
         numeric = np.ascontiguousarray(np.concatenate(self._blocks).T)
         by_name: dict[str, Column] = dict(zip(self._numeric, numeric, strict=True))
-        by_name.update({name: numbers_or_texts(values) for name, values in self._texts.items()})
+        by_name.update({name: values(texts) for name, texts in self._texts.items()})
         return {name: by_name[name] for name in self._names}
 
     def given(self) -> Mask:
@@ -75,14 +75,14 @@ class FeatureColumns:
         self, rows: Rows, columns: Mapping[str, Values], problems: Problems, are_numbers: frozenset[str] = frozenset()
     ) -> None:
         """Features by name; those that are not there are missing. In the columns `are_numbers` there are no texts."""
-        for name, values in columns.items():
+        for name, given in columns.items():
             if name not in self._kinds:
-                self.unknown += len(values) - values.count(None)
+                self.unknown += len(given) - given.count(None)
         block = np.full((len(rows), len(self._numeric)), np.nan)
         for place, name in enumerate(self._numeric):
             if name in columns:
-                values = columns[name]
-                block[:, place] = floats(values if name in are_numbers else _numbers(rows, name, values, problems))
+                given = columns[name]
+                block[:, place] = floats(given if name in are_numbers else _numbers(rows, name, given, problems))
         self._blocks.append(block)
         for name, texts in self._texts.items():
             texts.extend(columns.get(name, (None,) * len(rows)))
@@ -114,7 +114,7 @@ def is_given(values: Values) -> Mask:
 def _block(rows: Values, columns: int) -> Floats:
     """Numbers or None, a sequence a row."""
     try:
-        return np.fromiter(chain.from_iterable(rows), np.float64, columns * len(rows)).reshape(-1, columns)
+        return np.fromiter(chain.from_iterable(rows), np.float64, columns * len(rows)).reshape(len(rows), columns)
     except TypeError:  # None
         return np.array(rows, dtype=np.float64)
 

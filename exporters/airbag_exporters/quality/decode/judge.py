@@ -192,7 +192,7 @@ def _apart(given: Given, whole: Predictions) -> list[Predictions]:
     """Rows with and without id, features and label are predictions of their own."""
     size = len(given.rows)
     labelled = None if whole.actual is None else ~is_missing(whole.actual)
-    masks = (None if given.ids is None else given.ids.known, given.featured, labelled)
+    masks = (None if given.ids is None else given.ids.known, given.featured if whole.features else None, labelled)
     sets = np.zeros(size, dtype=np.int8)
     for bit, mask in enumerate(masks):
         sets |= (_all(mask, size) << bit).astype(np.int8)

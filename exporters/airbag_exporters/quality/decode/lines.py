@@ -14,8 +14,13 @@ from airbag_exporters.quality.decode.events import BAD, told
 
 _CHUNK = 1 << 16
 _NEWLINE = ord("\n")
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def is_object(body: bytes) -> bool:
+    """Whether a JSON body is an object, and so holds columns."""
+    return body.removeprefix(BOM)[:1024].lstrip()[:1] == b"{"
 
 
 class Chunk(NamedTuple):
@@ -33,7 +38,7 @@ class Lines:
     """A body of NDJSON. The number of an event counts from 0, without blank lines."""
 
     def __init__(self, body: bytes) -> None:
-        self._body = body.removeprefix(_BOM)
+        self._body = body.removeprefix(BOM)
 
     def chunks(self) -> Iterator[Chunk]:
         """The whole body."""
@@ -67,7 +72,7 @@ class Items:
 
     def __init__(self, body: bytes) -> None:
         try:
-            self._items = _RAW.decode(body.removeprefix(_BOM))
+            self._items = _RAW.decode(body.removeprefix(BOM))
         except BAD as error:
             raise BadBatch(": ".join(filter(None, told(error)))) from error
 

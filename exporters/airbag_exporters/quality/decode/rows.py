@@ -28,6 +28,8 @@ class Builder:
         self._features = FeatureColumns(known.spec)
         self._segments: dict[str, list[str | int | None]] = {name: [] for name in known.spec.quality.segments}
         self._unknown_segments = 0
+        self.width = len(known.spec.features) + len(known.spec.classes)
+        """How many numbers a row may need."""
 
     @property
     def unknown(self) -> int:
@@ -58,13 +60,13 @@ class Builder:
         """Everything that was added."""
         rows, featured = np.concatenate(self._rows), self._features.given()
         return Given(
-            self._known.spec, self._known.owner, rows, _ids(self._fields["id"]),
+            self._known.spec, self._known.owner, rows, ids_of(self._fields["id"]),
             predicted=_column(self._fields["predicted"]),
             score=_floats(self._fields["score"]),
             scores=self._scores(rows, problems),
             features=self._features.columns(),
             featured=None if featured.all() else featured,
-            segments={name: _texts(values) for name, values in self._segments.items() if any(values)},
+            segments={name: _texts(values) for name, values in self._segments.items()},
             latency=_floats(self._fields["latency_seconds"]),
             at=_floats(self._fields["timestamp"]),
             actual=_column(self._fields["actual"]),
@@ -105,7 +107,8 @@ def _texts(values: list[str | int | None]) -> Coded:
     return Coded.of([value if value is None else str(value) for value in values])
 
 
-def _ids(ids: list[str | None]) -> Ids | None:
+def ids_of(ids: list[str | None]) -> Ids | None:
+    """None when there is no id at all."""
     if _is_empty(ids):
         return None
     known = None if None not in ids else is_given(ids)
