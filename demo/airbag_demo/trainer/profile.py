@@ -30,7 +30,7 @@ def write(release: Path, network: Network, pixels: Rows, bins_of: Path | None = 
     bins = ["--edges-from", bins_of / _FILE] if bins_of else []
     command = [sys.executable, "-m", "airbag", "reference", "build", data, "--score", _CONFIDENCE,
                "--version-folder", release, *bins]  # fmt: skip
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
     data.unlink()
 
 

@@ -20,6 +20,7 @@ from airbag_exporters.quality.intake import Intake, IntakeMetrics
 from airbag_exporters.quality.ledger.open import open_ledger
 from airbag_exporters.quality.ledger.values import Ledger, LedgerUnavailable
 from airbag_exporters.quality.pages import Pages
+from airbag_exporters.quality.sources import OnThread, Sources
 from airbag_exporters.quality.taking import BookTaker
 from airbag_exporters.quality.upkeep import Upkeep
 
@@ -50,6 +51,7 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         taker = BookTaker(book, clock.now, surface.registry)
         metrics = IntakeMetrics(surface.registry)
         intake = Intake(taker, counting, config.quality.limits, _token(config), metrics)
+        parts.enter_context(Sources(config.quality, OnThread(taker, counting), surface.registry, metrics, clock))
         parts.enter_context(Upkeep(book, pages.fresh, counting, clock))
         app = Starlette(routes=[*surface.routes(), *pages.routes(), *intake.routes()])
         serve(app, surface, web, own_auth=lambda path: path in Intake.PATHS and intake.token is not None)
