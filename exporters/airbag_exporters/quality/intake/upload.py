@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import AsyncIterator
 
 import anyio
@@ -47,15 +46,16 @@ class Upload:
         if (self.length or 0) > largest:
             raise TooLarge
         hold.grow(self.length or 0, bound)
-        body = io.BytesIO()  # gives its bytes away without a copy
+        parts: list[bytes] = []
+        size = 0
         async for part in self._parts():
-            size = body.tell() + len(part)
+            size += len(part)
             if size > largest:
                 raise TooLarge
             if size > hold.size:
                 hold.grow(size, bound)
-            body.write(part)
-        return body.getvalue()
+            parts.append(part)
+        return b"".join(parts)  # one copy; a buffer that grows would be copied many times
 
     async def linger(self) -> None:
         """Receive the rest and throw it away, for some time. Clients that asked before sending send nothing now."""
