@@ -10,8 +10,8 @@ from tests.exporters.quality.counted import coded, counted, numeric, predictions
 
 EDGES = (0.1, 0.25, 0.3, 0.7)
 AGES = numeric([0.0, 0.1, 0.2, 0.9], EDGES)
-SIZES = [1, 50, 1_024, 1_025, 1_200, 40_000]
-"""Few rows are searched, more are compared with every edge, and these in blocks."""
+SIZES = [1, 63, 64, 65, 1_200, 3_000, 3_001, 40_000]
+"""Few rows are compared with all edges at once, in words of 64; many with one edge after the other, in blocks."""
 
 
 def wild(rows: int, seed: int = 1) -> np.ndarray:

@@ -83,4 +83,6 @@ class Probabilities:
 
 def _entropy(probabilities: Floats) -> float:
     """-sum p ln p, over all rows; 0 ln 0 is 0."""
-    return -float(np.vdot(probabilities, np.log(np.maximum(probabilities, _TINY))))
+    logarithms = np.log(np.maximum(probabilities, _TINY))
+    logarithms *= probabilities
+    return -float(logarithms.sum())  # `vdot` would start the threads of BLAS, and wait for them
