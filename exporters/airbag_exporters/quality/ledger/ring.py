@@ -27,9 +27,11 @@ class Ring:
     def __init__(self, dtype: np.dtype[np.void], capacity: int, hidden: int = 0) -> None:
         size = 1 << (capacity + SLACK - 1).bit_length()
         self._mask, self._hidden = size - 1, np.uint8(hidden)
-        self._rows = Space(dtype, size)
+        self._opaque = np.dtype((np.void, dtype.itemsize))  # numpy copies bytes faster than field by field
+        self._rows = Space(self._opaque, size)
+        self._table: NDArray[np.void] = self._rows.array.view(dtype)
         self._flags = Space(np.dtype(np.uint8), size)
-        self._index = KeyIndex(self._rows.array["key"], self._is_live)
+        self._index = KeyIndex(self._table["key"], self._is_live)
         self.head = self.tail = 0
 
     def __len__(self) -> int:
@@ -67,7 +69,7 @@ class Ring:
         first, stop, done = self.tail, self.tail + len(rows), 0
         for span in self._rows.spans(first, stop):
             count = span.stop - span.start
-            self._rows.array[span] = rows[done : done + count]
+            self._rows.array[span] = rows[done : done + count].view(self._opaque)
             self._flags.array[span] = flags[done : done + count]
             done += count
         shown = (flags & self._hidden) == 0 if self._hidden else slice(None)
@@ -76,8 +78,7 @@ class Ring:
 
     def take(self, positions: Places) -> NDArray[np.void]:
         """A copy of those rows."""
-        rows: NDArray[np.void] = self._rows.array[positions & self._mask]
-        return rows
+        return np.take(self._table, positions & self._mask)  # indexing takes ten times as long
 
     def flags_at(self, positions: Places) -> NDArray[np.uint8]:
         """A copy of the flags of those rows."""
@@ -88,16 +89,12 @@ class Ring:
         """Set bits of those rows."""
         self._flags.array[positions & self._mask] |= np.uint8(bits)
 
-    def rows(self, start: int, stop: int) -> NDArray[np.void]:
-        """A copy of the rows from one position up to another."""
-        return np.concatenate([self._rows.array[span] for span in self._rows.spans(start, stop)])
-
     def column(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """A copy of one field of them; Any: of its type."""
-        return np.concatenate([self._rows.array[name][span] for span in self._rows.spans(start, stop)])
+        """A copy of one field of the rows from one position up to another; Any: of its type."""
+        return np.concatenate([self._table[name][span] for span in self._rows.spans(start, stop)])
 
     def flags(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Their flags."""
+        """Their flags, a copy."""
         return np.concatenate([self._flags.array[span] for span in self._flags.spans(start, stop)])
 
     def due(self, before: float, keep: int, at_most: int) -> int:
