@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -42,6 +42,7 @@ class Surface:
     about: str = ""
 
     def __post_init__(self) -> None:
+        disable_created_metrics()  # a series for each counter that nobody asks for; holds for the whole process
         ProcessCollector(registry=self.registry)
         info = Gauge("airbag_build_info", "Version of this Airbag process.", ["version", "pythonversion"],
                      registry=self.registry)  # fmt: skip
