@@ -8,7 +8,7 @@ import numpy as np
 
 from airbag_exporters.quality.columns import Coded, Floats, Labels
 from airbag_exporters.quality.decode.arrow_column import ArrowColumn
-from airbag_exporters.quality.decode.arrow_stream import Stream, open_stream
+from airbag_exporters.quality.decode.arrow_stream import Stream, read_stream
 from airbag_exporters.quality.decode.columns import Column, Rows, joined, owners
 from airbag_exporters.quality.decode.decoded import Decoded
 from airbag_exporters.quality.decode.events import FIELDS, LABEL_FIELDS
@@ -40,23 +40,23 @@ class ArrowValues:
 
 def decode_arrow(body: bytes, models: Models, now: float) -> Decoded:
     """Every row of every batch of the stream; BadBatch names row and field."""
-    with open_stream(body, FIELDS) as stream:
-        return decode_table(_table(stream), models, now) if stream.rows else Decoded()
+    stream = read_stream(body, FIELDS)
+    return decode_table(_table(stream), models, now) if stream.rows else Decoded()
 
 
 def decode_arrow_labels(body: bytes, now: float) -> Labels:
     """Every row of every batch of the stream; BadBatch names row and field."""
-    with open_stream(body, LABEL_FIELDS) as stream:
-        problems = Problems(place)
-        ids = _ids(stream, problems)
-        actual = _joined(stream, "actual", ArrowColumn.values)
-        at = _floats(stream, "timestamp", ArrowColumn.seconds)
-        nothing = np.full(stream.rows, np.nan)
-        if ids is None or ids.known is not None:
-            lacking = np.arange(stream.rows) if ids is None or ids.known is None else np.flatnonzero(~ids.known)
-            problems.add_rows(lacking, "id", "is needed")
-        keys = np.zeros(stream.rows, np.uint64) if ids is None else ids.keys
-        return labels(keys, nothing if actual is None else actual, nothing if at is None else at, now, problems)
+    stream = read_stream(body, LABEL_FIELDS)
+    problems = Problems(place)
+    ids = _ids(stream, problems)
+    actual = _joined(stream, "actual", ArrowColumn.values)
+    at = _floats(stream, "timestamp", ArrowColumn.seconds)
+    nothing = np.full(stream.rows, np.nan)
+    if ids is None or ids.known is not None:
+        lacking = np.arange(stream.rows) if ids is None or ids.known is None else np.flatnonzero(~ids.known)
+        problems.add_rows(lacking, "id", "is needed")
+    keys = np.zeros(stream.rows, np.uint64) if ids is None else ids.keys
+    return labels(keys, nothing if actual is None else actual, nothing if at is None else at, now, problems)
 
 
 def _table(stream: Stream) -> Table:

@@ -23,59 +23,64 @@ _UNITS = {"s": 1.0, "m": 1e3, "u": 1e6, "n": 1e9}
 _EXACT = 1 << 53
 
 
-@dataclass(frozen=True)
-class ArrowColumn:
-    """A column as nanoarrow gives it, a CArray; `name` is for messages.
+Bytes = NDArray[np.uint8]
 
-    Buffers are taken only of a view on the very CArray that has them: those keep its memory alive, while those of
-    `CArrayView.child` (0.9) do not, and are read after they were freed.
+
+@dataclass(frozen=True)
+class Array:
+    """Part of a batch as it lies in memory: a type, written as in Arrow's C data interface, and buffers of any size.
+
+    With a `dictionary` the buffers are those of the indices.
     """
 
     name: str
-    array: Any  # nanoarrow ships no types
+    format: str
+    length: int
+    buffers: tuple[Bytes, ...] = ()
+    children: tuple[Array, ...] = ()
+    dictionary: Array | None = None
+
+    def cells(self) -> int:
+        """How many numbers of eight bytes it becomes, about, with what its fields and dictionary hold."""
+        cells = self.length + sum(child.cells() for child in self.children)
+        if self.dictionary is not None:
+            cells += self.dictionary.cells() + sum(len(buffer) for buffer in self.dictionary.buffers) // 8
+        return cells
+
+
+@dataclass(frozen=True)
+class ArrowColumn:
+    """A column and its name in messages. `within` says where the struct is not missing that it is a field of;
+    elsewhere a field may hold anything.
+    """
+
+    name: str
+    array: Array
     within: Mask | None = None
-    """Where the struct that it is a field of is not missing; elsewhere a field may hold anything."""
 
     def __len__(self) -> int:
-        return int(self.array.length)
-
-    @property
-    def schema(self) -> Any:
-        """The CSchema."""
-        return self.array.schema
-
-    @cached_property
-    def _view(self) -> Any:
-        return self.array.view()
+        return self.array.length
 
     @property
     def format(self) -> str:
         """The type, as the C data interface writes it."""
-        return str(self.schema.format)
+        return self.array.format
 
     @cached_property
     def known(self) -> Mask | None:
         """Where there is a value; None when there is one everywhere."""
         if self.format == "n":
             return np.zeros(len(self), np.bool_)
-        bitmap = np.frombuffer(self._view.buffer(0), np.uint8)
+        bitmap = self.array.buffers[0]
         known = self._bits(bitmap) if len(bitmap) else self.within
         if self.within is not None and known is not None:
             known = known & self.within
         return None if known is None or known.all() else known
 
-    def cells(self) -> int:
-        """How many numbers of eight bytes it becomes, about, with what its dictionary or its fields hold."""
-        array = self.array
-        cells = len(self) + sum(int(child.length) for child in array.children)
-        while (array := array.dictionary) is not None:
-            cells += int(array.length) + sum(int(buffer.size_bytes) for buffer in array.view().buffers) // 8
-        return cells
-
     def children(self) -> dict[str, ArrowColumn]:
         """The columns of a struct by name."""
-        fields = [(field_name(field.schema), field) for field in self.array.children]
-        children = {name: ArrowColumn(f"{self.name}.{name}", field, self.known) for name, field in fields}
+        fields = self.array.children
+        children = {each.name: ArrowColumn(f"{self.name}.{each.name}", each, self.known) for each in fields}
         if any(len(child) != len(self) for child in children.values()):
             raise self.refused("has fields that are not as long as itself")
         if len(children) < len(fields):
@@ -84,7 +89,7 @@ class ArrowColumn:
 
     def values(self) -> Column:
         """Numbers, or texts; whole numbers that no float holds are texts."""
-        if self.schema.dictionary is not None:
+        if self.array.dictionary is not None:
             return self._decoded()
         if self.format in _TEXTS:
             return self._texts().coded()
@@ -96,7 +101,7 @@ class ArrowColumn:
 
     def floats(self) -> Floats:
         """Numbers, NaN where missing. Without missing values a float64 column is not copied."""
-        if self.schema.dictionary is not None:
+        if self.array.dictionary is not None:
             column = self._decoded()
             if isinstance(column, Coded):
                 raise self.refused("Expected numbers, got texts")
@@ -104,13 +109,13 @@ class ArrowColumn:
         if self.format == "n":
             return np.full(len(self), np.nan)
         if self.format == "b":
-            return self._missing(self._bits(np.frombuffer(self._view.buffer(1), np.uint8)).astype(np.float64))
+            return self._missing(self._bits(self.array.buffers[1]).astype(np.float64))
         return self._missing(self._numbers())
 
     def seconds(self) -> Floats:
         """Numbers are seconds already; a timestamp or duration is changed to them."""
         kind, unit = self.format[:2], self.format[2:3]
-        if kind not in ("ts", "tD") or self.schema.dictionary is not None:
+        if kind not in ("ts", "tD") or self.array.dictionary is not None:
             return self.floats()
         return self._missing(self._buffer(1, np.int64, len(self)) / _UNITS[unit])
 
@@ -120,7 +125,7 @@ class ArrowColumn:
 
     def ids(self) -> Texts:
         """Texts to be hashed. A dictionary is laid out first."""
-        if self.schema.dictionary is None:
+        if self.array.dictionary is None:
             return self._texts()
         return Texts.of(self.name, self.coded())
 
@@ -134,7 +139,7 @@ class ArrowColumn:
             offsets = self._offsets(np.int32 if self.format == "+l" else np.int64).astype(np.int64)
         else:
             raise self.refused(f"Expected lists of numbers, got {self._type()}")
-        child = ArrowColumn(self.name, self.array.child(0))
+        child = ArrowColumn(self.name, self.array.children[0])
         values = child.floats()
         if np.any(np.diff(offsets) < 0) or offsets[0] < 0 or offsets[-1] > len(values):
             raise self.refused("has lists that lie outside of its values")
@@ -145,6 +150,8 @@ class ArrowColumn:
         return BadBatch(f"field `{self.name}`: {text}")
 
     def _decoded(self) -> Column:
+        if self.array.dictionary is None:
+            raise self.refused("Expected a dictionary")
         values = ArrowColumn(self.name, self.array.dictionary).values()
         codes = self._buffer(1, _NUMBERS[self.format], len(self)).astype(np.intp)
         missing = np.zeros(len(self), np.bool_) if self.known is None else ~self.known
@@ -160,7 +167,7 @@ class ArrowColumn:
         if self.format not in _TEXTS:
             raise self.refused(f"Expected texts, got {self._type()}")
         offsets = self._offsets(_TEXTS[self.format])
-        return Texts(self.name, offsets, np.frombuffer(self._view.buffer(2), np.uint8), self.known).checked()
+        return Texts(self.name, offsets, self.array.buffers[2], self.known).checked()
 
     def _offsets(self, kind: type[Any]) -> NDArray[Any]:
         """(n+1,); a column without rows may have none."""
@@ -180,36 +187,16 @@ class ArrowColumn:
         floats: Floats = column.astype(np.float64, copy=False)
         return floats if self.known is None else np.where(self.known, floats, np.nan)
 
-    def _bits(self, bitmap: NDArray[np.uint8]) -> Mask:
-        if 8 * len(bitmap) < self._end:
+    def _bits(self, bitmap: Bytes) -> Mask:
+        if 8 * len(bitmap) < len(self):
             raise self.refused("has fewer values than rows")
-        return np.unpackbits(bitmap, count=self._end, bitorder="little")[self._start :].view(np.bool_)
+        return np.unpackbits(bitmap, count=len(self), bitorder="little").view(np.bool_)
 
     def _buffer(self, number: int, kind: type[Any], length: int) -> NDArray[Any]:
-        buffer = np.frombuffer(self._view.buffer(number), np.uint8)
-        size = np.dtype(kind).itemsize
-        first, end = self._start * size, (self._start + length) * size
+        buffer, end = self.array.buffers[number], length * np.dtype(kind).itemsize
         if len(buffer) < end:
             raise self.refused("has fewer values than rows")
-        return buffer[first:end].view(kind)
-
-    @property
-    def _start(self) -> int:
-        return int(self.array.offset)
-
-    @property
-    def _end(self) -> int:
-        return self._start + len(self)
+        return buffer[:end].view(kind)
 
     def _type(self) -> str:
-        from nanoarrow.c_schema import c_schema_view
-
-        return f"Arrow's {c_schema_view(self.schema).type}"
-
-
-def field_name(schema: Any) -> str:
-    """The name that a schema has; BadBatch for what is no UTF-8."""
-    try:
-        return str(schema.name)
-    except UnicodeDecodeError as error:
-        raise BadBatch(f"the name of a column is no UTF-8: {error}") from error
+        return f"Arrow's format {self.format!r}"
