@@ -36,7 +36,8 @@ class Peer:
     @property
     def title(self) -> str:
         """The peer as the report calls it."""
-        return f"{self.requirements[0].replace('==', ' ')}, {self.drift}, one core"
+        version = self.requirements[0].partition("==")[2]
+        return f"{self.name} {version}, {self.drift}, one core"
 
 
 # Neither runs with what pip would choose today: pandas 3 breaks both, numpy 2 the first.
