@@ -267,6 +267,16 @@ def test_a_restart_finds_all_that_was_committed(bench: Bench) -> None:
     assert bench.ledger.pending() == 2
 
 
+def test_an_empty_block_goes(bench: Bench) -> None:
+    restartable(bench)
+    bench.predict(1, blocks={"b": b"1", "c": b"2", "d": b"3"})
+    bench.predict(2, blocks={"b": b""})
+    bench.clock.time += 101
+    bench.ledger.forget(bench.ledger.expire(bench.clock.time), {"c": b""})
+    bench.restart()
+    assert bench.kept.blocks == {"d": b"3"}
+
+
 def test_what_was_forgotten_stays_so_after_a_restart(bench: Bench) -> None:
     restartable(bench)
     for round_ in range(4):

@@ -141,6 +141,20 @@ def test_replicas_that_expire_at_once_count_each_prediction_and_label_once(begin
     assert np.sum(counts, axis=0).tolist() == [4500, 300]
 
 
+def test_what_a_replica_leaves_undone_expires_with_others(begin: Callable[..., Bench], server: RedisServer) -> None:
+    one, other = begin("a"), begin("b")
+    one.predict(1)
+    one.clock.time += 200
+    assert one.ledger.expire(one.clock.time)
+    assert not other.ledger.expire(one.clock.time)  # it is at it
+    assert one.ledger.expire(one.clock.time)
+    with server.client() as client:
+        assert 0 < client.pttl("{airbag}:expiring") <= 5000
+        client.delete("{airbag}:expiring")
+    other.clock.time += 200
+    assert other.expire() == ({7: 1}, 0)
+
+
 def test_an_owner_that_another_replica_brought_is_known(begin: Callable[..., Bench]) -> None:
     from airbag_exporters.quality.columns import Owner
 
@@ -274,7 +288,10 @@ def test_a_change_whose_answer_was_lost_happens_once(server: RedisServer, begin:
         cut.close()
 
 
-def test_closing_ends_the_wait_for_an_answer_that_never_comes(server: RedisServer, begin: Callable[..., Bench]) -> None:
+@pytest.mark.parametrize("end", ["give_up", "close"])
+def test_giving_up_ends_the_wait_for_an_answer_that_never_comes(
+    server: RedisServer, begin: Callable[..., Bench], end: str
+) -> None:
     cut = Cut(server.port)
     bench = begin(url=f"redis://127.0.0.1:{cut.port}/0")
     bench.look(1)
@@ -284,13 +301,14 @@ def test_closing_ends_the_wait_for_an_answer_that_never_comes(server: RedisServe
         with pytest.raises(LedgerUnavailable, match="the next start shows it"):
             bench.ledger.commit(Change(blocks={"n": b"1"}))
 
-    def close_later() -> None:
+    def end_later() -> None:
         until(lambda: cut.cuts > 3, timeout=60, what="several answers that were lost")
-        bench.ledger.close()
+        getattr(bench.ledger, end)()
 
     try:
-        together(commit, close_later)
+        together(commit, end_later)
     finally:
+        bench.ledger.close()
         cut.close()
 
 

@@ -182,6 +182,9 @@ class LocalLedger:
     def pending(self) -> int:
         return self._memory.pending
 
+    def give_up(self) -> None:
+        """Nothing waits for anybody."""
+
     def close(self) -> None:
         self._store.close()
 

@@ -48,6 +48,8 @@ _SPARE_SECONDS = 86_400.0  # how much longer than twice its time a record may li
 _BODY_FIELDS = np.dtype([(name, WAITING[name]) for name in WAITING.names or () if name != "key"])
 _ENTRIES = 1000  # early labels that one call of `expire` looks at
 _RUNS = 256  # batches, at most
+_LOOKS = 64  # that a commit may rest on; ids that were looked at before are looked at again
+_LEASE_MILLISECONDS = 5000
 
 
 class TakenOver(LedgerUnavailable):
@@ -114,7 +116,7 @@ class SharedLedger:
         as_bytes = rows.view(np.uint8).reshape(len(keys), WAITING.itemsize)
         as_bytes[found, _KEY:] = np.frombuffer(bodies, np.uint8).reshape(len(found), _BODY)
         rows["key"][found] = keys[found]
-        self._seen.append((keys, states))
+        self._seen = [*self._seen[-_LOOKS:], (keys, states)]
         extras = _rests(values, np.flatnonzero(states == State.PENDING), 1 + _BODY)
         return Looked(
             states, rows, {row: data for row, data in extras.items() if data},
@@ -137,17 +139,17 @@ class SharedLedger:
             *_listed(change.blocks), *_listed(_joined(owners)), *_listed(change.cursors),
         )  # fmt: skip
         self._owners |= owners
-        self._blocks |= change.blocks
+        self._remember(change.blocks)
         self._cursors |= change.cursors
 
     def expire(self, now: float) -> Expired:
         while True:
             due, predictions = self._due(now)
+            if not (due.runs or due.entries) or not self._is_my_turn():
+                return Expired()
             expired = Expired(predictions, due.labels, (due,))
             if expired:
                 return expired
-            if not due.runs and not due.entries:
-                return Expired()
             try:
                 self.forget(expired, {})
             except Conflict:  # another replica is at it
@@ -161,7 +163,7 @@ class SharedLedger:
             self._forget,
             due.waiting, due.labels, due.entries, due.partly, len(due.runs), *due.runs, *_listed(blocks)[1:],
         )  # fmt: skip
-        self._blocks |= blocks
+        self._remember(blocks)
 
     def owner(self, number: int) -> Owner | None:
         if number not in self._owners:
@@ -174,9 +176,22 @@ class SharedLedger:
     def pending(self) -> int:
         return self._pending
 
+    def give_up(self) -> None:
+        self._link.give_up()
+
     def close(self) -> None:
-        """May be called while another thread waits in `commit` or `forget` for a Redis that is away; that then ends."""
         self._link.close()
+
+    def _remember(self, blocks: Mapping[str, bytes]) -> None:
+        self._blocks = {name: data for name, data in (self._blocks | dict(blocks)).items() if data}
+
+    def _is_my_turn(self) -> bool:
+        """One replica expires at a time, so that others do not do the same in vain; exact it is without that, too."""
+        name, life = f"{self._link.prefix}:expiring", ("PX", _LEASE_MILLISECONDS)
+        if self._link.ask("SET", name, self._replica, "NX", *life):
+            return True
+        is_mine = self._link.ask("GET", name) == self._replica.encode()
+        return is_mine and bool(self._link.ask("SET", name, self._replica, *life))
 
     def _change(self, text: str, *arguments: Argument) -> None:
         """Run a script that changes things, at most once."""

@@ -55,7 +55,7 @@ for at, data in ipairs(list()) do
     redis.call('RPUSH', T .. ':early', early_since .. number .. string.sub(early, at * 8 - 7, at * 8))
   end
 end
-keep(':blocks:' .. ARGV[1], list())
+keep_blocks(list())
 keep(':owners', list())
 keep(':cursors:' .. ARGV[1], list())
 return finish(#arrived, new - marked)

@@ -34,6 +34,17 @@ local function keep(name, pairs_)
   in_parts(pairs_, function(_, ...) redis.call('HSET', T .. name, ...) end)
 end
 
+local function keep_blocks(blocks)
+  local name = T .. ':blocks:' .. ARGV[1]
+  for at = 1, #blocks, 2 do
+    if blocks[at + 1] == '' then
+      redis.call('HDEL', name, blocks[at])
+    else
+      redis.call('HSET', name, blocks[at], blocks[at + 1])
+    end
+  end
+end
+
 local function finish(held, pending)
   redis.call('HSET', T .. ':replicas', ARGV[1], token .. ':' .. ARGV[3])
   redis.call('HINCRBY', T .. ':numbers', 'held', string.format('%d', held)) -- Lua has a -0, Redis has not

@@ -46,7 +46,7 @@ for at = 1, runs do
 end
 local blocks = {}
 for at = 9 + runs, #ARGV do blocks[#blocks + 1] = ARGV[at] end
-keep(':blocks:' .. ARGV[1], blocks)
+keep_blocks(blocks)
 local held = tonumber(redis.call('HGET', T .. ':numbers', 'held') or 0)
 if redis.call('LLEN', T .. ':runs') == 0 then -- also after records went by their time to live
   return finish(-held, -tonumber(redis.call('HGET', T .. ':numbers', 'pending') or 0))

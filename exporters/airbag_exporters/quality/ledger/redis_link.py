@@ -84,7 +84,7 @@ class Link:
         """Run a script that may be run twice, and return its answer.
 
         LedgerUnavailable when it certainly did not run. When its answer was lost it may have run: then this asks until
-        Redis answers, however long that takes, or until `close`.
+        Redis answers, however long that takes, or until `give_up`.
         """
         self.ask("PING")  # whether there is a server at all is known before anything is sent
         pause = 0.01
@@ -104,9 +104,13 @@ class Link:
                     )
                 pause = min(pause * 2, _PAUSE_MAX)
 
-    def close(self) -> None:
-        """From any thread; a change that waits for its answer in another one gives up."""
+    def give_up(self) -> None:
+        """From any thread: whoever waits in `change` waits no longer."""
         self._closing.set()
+
+    def close(self) -> None:
+        """Give up, and let go of the connection."""
+        self.give_up()
         with self._changing:
             self._client.close()
 

@@ -63,7 +63,7 @@ class SqliteStore:
             run("INSERT INTO early VALUES (?, ?, ?, ?)", _early(entry))
             run("DELETE FROM early WHERE position = ?", _each(entry.matched))
             run("INSERT INTO owners VALUES (?, ?, ?, ?)", ((_signed(key), *who) for key, who in entry.owners.items()))
-            run("INSERT OR REPLACE INTO blocks VALUES (?, ?)", _blocks(entry.blocks))
+            _keep_blocks(run, entry.blocks)
             run("INSERT OR REPLACE INTO cursors VALUES (?, ?)", entry.cursors.items())
 
     def forget(self, head: int, early_head: int, blocks: Mapping[str, bytes]) -> None:
@@ -73,7 +73,7 @@ class SqliteStore:
             run("DELETE FROM marks WHERE tail <= ?", [(head,)])
             run("DELETE FROM extras WHERE position < ?", [(head,)])
             run("DELETE FROM early WHERE position < ?", [(early_head,)])
-            run("INSERT OR REPLACE INTO blocks VALUES (?, ?)", _blocks(blocks))
+            _keep_blocks(run, blocks)
         self._shrink()
 
     def extras(self, positions: Places) -> dict[int, bytes]:
@@ -207,8 +207,9 @@ def _early(entry: Entry) -> Iterator[tuple[int, int, float, bytes]]:
     return zip(entry.early_data, keys, sinces, entry.early_data.values(), strict=True)
 
 
-def _blocks(blocks: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    return ((name, summed(data)) for name, data in blocks.items())
+def _keep_blocks(run: Run, blocks: Mapping[str, bytes]) -> None:
+    run("INSERT OR REPLACE INTO blocks VALUES (?, ?)", ((name, summed(data)) for name, data in blocks.items() if data))
+    run("DELETE FROM blocks WHERE name = ?", ((name,) for name, data in blocks.items() if not data))
 
 
 def _each(positions: Places) -> Iterator[tuple[int]]:

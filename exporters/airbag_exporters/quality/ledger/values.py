@@ -72,7 +72,8 @@ class Change:
     `new` (WAITING) are predictions that begin to wait, `extras` (by key) are bytes that some of them need once their
     label comes. `done` (WAITING) are predictions that got their label: those that waited, and those that are complete
     at once, because their label came before or with them. `early` (by key) are labels that wait for a prediction.
-    `blocks` are whole counters, replacing what was there of this replica. `cursors` say how far a source was read.
+    `blocks` are whole counters, replacing what was there of this replica; an empty one goes. `cursors` say how far a
+    source was read.
     """
 
     new: NDArray[np.void] = field(default_factory=lambda: np.empty(0, WAITING))
@@ -135,6 +136,9 @@ class Ledger(Protocol):
 
     def pending(self) -> int:
         """How many predictions wait for their label; over all replicas, about right is enough."""
+
+    def give_up(self) -> None:
+        """From any thread, before the end: a call that waits for a server that is away ends with LedgerUnavailable."""
 
     def close(self) -> None:
         """Let go of files and connections."""
