@@ -241,6 +241,31 @@ def test_a_file_that_is_renamed_within_its_pattern_is_not_read_again(tmp_path: P
         until(lambda: sorted(reader.taker.numbers()) == [1, 2, 3, 4], timeout=60)
 
 
+def test_a_file_that_only_changed_its_name_within_its_pattern_is_read_under_that_alone(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, pattern="*.ndjson")
+    append(tmp_path / "events.ndjson", lines(1))
+    with reader.running():
+        reader.reads(1)
+        (tmp_path / "events.ndjson").rename(tmp_path / "events-2026-01-31.ndjson")
+        append(tmp_path / "events-2026-01-31.ndjson", lines(2))
+        reader.reads(1, 2)
+    append(tmp_path / "events.ndjson", lines(3))
+    with reader.running():
+        reader.reads(1, 2, 3)
+        append(tmp_path / "events.ndjson", lines(4))
+        reader.reads(1, 2, 3, 4)
+
+
+def test_a_refused_line_at_the_end_is_set_aside_once(reader: Reader) -> None:
+    append(reader.path, lines(1) + b"{\n")
+    with reader.running():
+        until(reader.rejected, timeout=60, what="the line set aside")
+    with reader.running():
+        append(reader.path, lines(2))
+        reader.reads(1, 2)
+    assert len(reader.rejected()) == 1
+
+
 def test_refused_lines_are_set_aside_and_the_good_ones_around_them_counted_once(reader: Reader) -> None:
     good = [*range(1000)]
     bad = {17: b"{", 500: b"\xff\xfe", 501: b'{"m": 1}', 999: b"nonsense"}
@@ -298,9 +323,11 @@ def test_stopping_does_not_wait_for_the_ledger(reader: Reader) -> None:
         until(lambda: reader.taker.refusals, timeout=60, what="a try")
 
 
-def test_what_is_no_regular_file_is_left_alone(reader: Reader) -> None:
+def test_what_is_no_regular_file_is_left_alone(reader: Reader, caplog: pytest.LogCaptureFixture) -> None:
     os.mkfifo(reader.path)
     with reader.running():
+        reasons = lambda: [getattr(record, "reason", "") for record in caplog.records]  # noqa: E731
+        until(lambda: any("is no regular file" in reason for reason in reasons()), timeout=60, what="a warning")
         reader.path.unlink()
         append(reader.path, lines(1))
         reader.reads(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from airbag_exporters.quality.sources.dead_letters import DeadLetters
 from airbag_exporters.quality.sources.entries import Entry, Progress, batches, origin, progress_after
 from airbag_exporters.quality.sources.position import Head, Position
 from airbag_exporters.quality.sources.rotation import after, matching
+from airbag_exporters.quality.sources.settle import Batch, Settler
 from airbag_exporters.quality.sources.tail import Tail
 from airbag_exporters.quality.sources.told import SourceMetrics, Told
 from tests.exporters.quality.source_ledger import SqliteTaker, lines
@@ -167,6 +169,33 @@ def test_every_source_of_a_configuration_is_read_and_its_series_are_there_from_t
     assert (tmp_path / "state" / "rejected" / "_.labels.ndjson").exists()
 
 
+@pytest.mark.parametrize("bad", [{2}, {0}, {6}, {0, 1, 5, 6}, {*range(7)}, set()])
+def test_whatever_is_committed_of_a_refused_batch_is_told_in_the_same_order(tmp_path: Path, bad: set[int]) -> None:
+    """So that it is not settled again when something fails in between."""
+    registry, clock = CollectorRegistry(), SetClock()
+    told = Told(Source.FILE, "a", SourceMetrics(registry), IntakeMetrics(registry), clock)
+    taker = SqliteTaker(tmp_path / "ledger.db")
+    every = [b"{" if number in bad else lines(number).strip() for number in range(7)]
+    events: list[tuple[str, int | None]] = []
+
+    def cursors(done: int | None) -> dict[str, str]:
+        return {"cursor": str(done)}
+
+    def settled(done: int | None) -> None:
+        assert taker.cursor("cursor") == str(done)
+        events.append(("settled", done))
+
+    batch = Batch(b"\n".join(every), lambda: every, cursors, settled, lambda line, _: events.append(("rejected", line)))
+    Settler(taker, told, threading.Event()).settle(Kind.PREDICTIONS, batch)
+    assert taker.numbers() == [number for number in range(7) if number not in bad]
+    assert [line for what, line in events if what == "rejected"] == sorted(bad)
+    places = [7 if done is None else done for what, done in events if what == "settled"]
+    assert places == sorted(places)
+    assert events[-1] == ("settled", None)
+    firsts = {number for number in range(7) if number not in bad and (number + 1 in bad or number == 6)}
+    assert {number + 1 for number in firsts} <= {*places}
+
+
 def test_trouble_is_logged_once_a_minute_with_how_often_it_was(caplog: pytest.LogCaptureFixture) -> None:
     registry, clock = CollectorRegistry(), SetClock()
     told = Told(Source.FILE, "a", SourceMetrics(registry), IntakeMetrics(registry), clock)
@@ -206,6 +235,60 @@ def test_a_quiet_file_is_closed_and_what_follows_is_read_also_under_another_name
         (tmp_path / "a.ndjson.1").write_bytes(b"1\n2\n3\n")
         path.write_bytes(b"4\n")
         assert read() + read() == [b"3", b"4"]
+    finally:
+        tail.close()
+
+
+def collected(tail: Tail) -> list[bytes]:
+    """What can be read now."""
+    found: list[bytes] = []
+    while piece := tail.read():
+        found += piece.lines
+        tail.settle(piece.end)
+    return found
+
+
+def test_a_rotated_file_is_read_until_it_was_silent_for_a_while(tmp_path: Path) -> None:
+    path, old, clock = tmp_path / "a", tmp_path / "a.1", SetClock()
+    path.write_bytes(b"1\n")
+    tail = Tail(path, None, clock, patience=5)
+    try:
+        assert collected(tail) == [b"1"]
+        path.rename(old)
+        clock.sleep(100)
+        assert collected(tail) == []
+        old.write_bytes(b"1\n2\n")
+        assert collected(tail) == [b"2"]
+        path.write_bytes(b"7\n")
+        clock.sleep(4)
+        assert collected(tail) == []
+        old.write_bytes(b"1\n2\n3\n")
+        assert collected(tail) == [b"3"]
+        clock.sleep(4)
+        assert collected(tail) == []
+        clock.sleep(1)
+        assert collected(tail) == []
+        assert collected(tail) == [b"7"]
+    finally:
+        tail.close()
+
+
+def test_a_file_that_was_finished_is_not_read_again_when_its_successor_stayed_empty(tmp_path: Path) -> None:
+    path, clock = tmp_path / "a", SetClock()
+    path.write_bytes(b"1\n")
+    tail = Tail(path, None, clock, patience=5)
+    try:
+        assert collected(tail) == [b"1"]
+        path.rename(tmp_path / "a.1")
+        path.write_bytes(b"")
+        clock.sleep(5)
+        assert collected(tail) == collected(tail) == []
+        (tmp_path / "a.1").rename(tmp_path / "a.2")
+        path.rename(tmp_path / "a.1")
+        path.write_bytes(b"2\n")
+        os.utime(tmp_path / "a.2", ns=(1 << 62, 1 << 62))
+        clock.sleep(5)
+        assert collected(tail) + collected(tail) == [b"2"]
     finally:
         tail.close()
 
