@@ -90,6 +90,8 @@ def _fast(values: Values, missing: frozenset[str]) -> Floats:
         return np.array(values, dtype=np.float64)  # None becomes NaN
     if "_" in "".join(values):  # type: ignore[arg-type] # a TypeError where it does not hold texts only
         raise ValueError
+    if missing.isdisjoint(values):
+        return np.array([*map(float, values)])  # type: ignore[arg-type] # as above
     return np.array([math.nan if value in missing else float(value) for value in values])  # type: ignore[arg-type] # as above
 
 

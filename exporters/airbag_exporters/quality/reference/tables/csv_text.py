@@ -46,8 +46,9 @@ class CsvTable:
         header, rows = self._rows(read)
         places = {name: header.index(name) for name in kinds}
         while some := list(islice(rows, CHUNK_ROWS)):
-            lines = [line for line, _ in some]
-            given = {name: [row[place] for _, row in some] for name, place in places.items()}
+            lines, fields = zip(*some, strict=True)
+            by_column = [*zip(*fields, strict=True)]
+            given = {name: by_column[place] for name, place in places.items()}
             yield columns(given, kinds, len(some), partial(self._place, lines), self.missing)
 
     def _place(self, lines: Sequence[int], at: int) -> str:

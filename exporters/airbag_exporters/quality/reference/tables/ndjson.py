@@ -15,6 +15,8 @@ from airbag.errors import ConfigError, Problem
 from airbag_exporters.quality.reference.chunk import BOOLEAN, CHUNK_ROWS, NUMBER, TEXT, Chunk, Kinds, Read, columns
 
 LINE_MAX = 16 << 20
+_TELL = 1000
+_SHAPES_MAX = 10_000
 
 _TYPES = {int: NUMBER, float: NUMBER, str: TEXT, bool: BOOLEAN, list: "list", dict: "object"}
 
@@ -38,13 +40,17 @@ class NdjsonTable:
 
     def types(self, read: Read) -> Mapping[str, str]:
         """Of every key in the whole file; several types of one key are named together."""
-        found: dict[str, set[str]] = {}
+        found: dict[str, set[type]] = {}
+        shapes: set[object] = set()
         for _, row in self._rows(read):
+            shape = (*row, *map(type, row.values()))
+            if shape in shapes:
+                continue
+            if len(shapes) < _SHAPES_MAX:
+                shapes.add(shape)
             for name, value in row.items():
-                seen = found.setdefault(name, set())
-                if value is not None:
-                    seen.add(_TYPES[type(value)])
-        return {name: " and ".join(sorted(seen)) or "null" for name, seen in found.items()}
+                found.setdefault(name, set()).add(type(value))
+        return {name: _named(types) for name, types in found.items()}
 
     def chunks(self, kinds: Kinds, read: Read) -> Iterator[Chunk]:
         """All rows; ConfigError at a line that is no object."""
@@ -63,12 +69,15 @@ class NdjsonTable:
         return self.decode(line) if line.strip() else None
 
     def _rows(self, read: Read) -> Iterator[tuple[int, Row]]:
-        number = 0
+        number = unread = 0
         try:
             with self.path.open("rb") as file:
                 while line := file.readline(LINE_MAX + 1):
                     number += 1
-                    read(len(line))
+                    unread += len(line)
+                    if number % _TELL == 0:
+                        read(unread)
+                        unread = 0
                     row = self._row(line)
                     if row is not None:
                         yield number, row
@@ -76,6 +85,10 @@ class NdjsonTable:
             raise ConfigError("data", [Problem(str(self.path), f"line {number} {_told(error)}")]) from error
         except OSError as error:
             raise ConfigError("data", [Problem(str(self.path), f"cannot be read: {error.strerror}")]) from error
+
+
+def _named(types: set[type]) -> str:
+    return " and ".join(sorted({_TYPES[each] for each in types - {type(None)}})) or "null"
 
 
 def _told(error: Exception) -> str:
