@@ -12,7 +12,9 @@ import pyarrow.ipc as ipc
 
 def stream(columns: Mapping[str, Any], metadata: Mapping[str, str] | None = None, **options: Any) -> bytes:
     """One batch; columns are lists or pyarrow arrays. `options` are those of IpcWriteOptions."""
-    batch = pa.record_batch({name: column if isinstance(column, pa.Array) else pa.array(column) for name, column in columns.items()})
+    batch = pa.record_batch(
+        {name: column if isinstance(column, pa.Array) else pa.array(column) for name, column in columns.items()}
+    )
     return written([batch.replace_schema_metadata(metadata)], **options)
 
 

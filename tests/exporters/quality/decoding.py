@@ -15,7 +15,8 @@ from airbag_exporters.quality.models import Models
 NOW = 1_800_000_000.0
 FEATURES = {"age": "numeric", "plan": "categorical", "spend": "numeric"}
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "binary": ("stay", "leave"), "multiclass": ("cat", "dog", "cow"), "regression": (), "ranking": (), "translation": (),
+    "binary": ("stay", "leave"), "multiclass": ("cat", "dog", "cow"), "regression": (), "ranking": (),
+    "translation": (),
 }  # fmt: skip
 
 

@@ -86,7 +86,8 @@ def test_what_is_not_configured_is_other_and_only_its_class_is_kept() -> None:
 def test_events_with_and_without_id_features_and_label_are_parts_of_their_own() -> None:
     parts = decoded(event(), event(id="a"), event(features={"age": 1}), event(actual="cat"), event(id="b")).parts
     assert [sorted(plain(part)) for part in parts] == [
-        ["at", "predicted"], ["at", "keys", "predicted"], ["at", "features", "predicted"], ["actual", "at", "predicted"],
+        ["at", "predicted"], ["at", "keys", "predicted"], ["at", "features", "predicted"],
+        ["actual", "at", "predicted"],
     ]  # fmt: skip
     assert plain(parts[1])["keys"] == hash_texts("ab").tolist()
 

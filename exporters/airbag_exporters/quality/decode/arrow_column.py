@@ -12,18 +12,16 @@ from numpy.typing import NDArray
 from airbag_exporters.quality.columns import BadBatch, Coded, Floats, class_name
 from airbag_exporters.quality.decode.columns import Column, texts
 from airbag_exporters.quality.decode.given import Mask
-from airbag_exporters.quality.decode.texts import Texts
+from airbag_exporters.quality.decode.texts import Bytes, Texts
 
 _NUMBERS = {
     "c": np.int8, "C": np.uint8, "s": np.int16, "S": np.uint16, "i": np.int32, "I": np.uint32, "l": np.int64,
     "L": np.uint64, "e": np.float16, "f": np.float32, "g": np.float64,
 }  # fmt: skip
 _TEXTS = {"u": np.int32, "U": np.int64}
+_VIEWS = "vu"
 _UNITS = {"s": 1.0, "m": 1e3, "u": 1e6, "n": 1e9}
 _EXACT = 1 << 53
-
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class ArrowColumn:
         """Numbers, or texts; whole numbers that no float holds are texts."""
         if self.array.dictionary is not None:
             return self._decoded()
-        if self.format in _TEXTS:
+        if self.format in _TEXTS or self.format == _VIEWS:
             return self._texts().coded()
         if self.format in ("l", "L"):
             whole = self._numbers()
@@ -164,6 +162,9 @@ class ArrowColumn:
         return np.where(missing, np.nan, np.append(values, np.nan)[codes])
 
     def _texts(self) -> Texts:
+        if self.format == _VIEWS:
+            views = self._buffer(1, np.uint8, 16 * len(self))
+            return Texts.of_views(self.name, views, self.array.buffers[2:], self.known)
         if self.format not in _TEXTS:
             raise self.refused(f"Expected texts, got {self._type()}")
         offsets = self._offsets(_TEXTS[self.format])

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from airbag_exporters.quality.columns import BadBatch
-from airbag_exporters.quality.decode.arrow_column import Array, ArrowColumn, Bytes
+from airbag_exporters.quality.decode.arrow_column import Array, ArrowColumn
 from airbag_exporters.quality.decode.arrow_schema import Field, Schema, read_schema
 from airbag_exporters.quality.decode.flat import Damaged, Table
 from airbag_exporters.quality.decode.limits import Budget
 from airbag_exporters.quality.decode.problems import shortened
+from airbag_exporters.quality.decode.texts import Bytes
 
 CUT = "the Arrow stream is cut off or damaged"
 PIECES_MAX = 100_000

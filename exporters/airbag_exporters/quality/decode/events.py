@@ -100,10 +100,10 @@ def told_event(error: Exception, event: bytes) -> tuple[str, str]:
 
 def _named(field: str, event: bytes) -> str | None:
     kind = Value if field == "features" else str | int | None
-    given = msgspec.json.decode(event, type=dict[str, msgspec.Raw])[field]
     try:
+        given = msgspec.json.decode(event, type=dict[str, msgspec.Raw])[field]
         values = msgspec.json.decode(given, type=dict[str, msgspec.Raw])
-    except BAD:
+    except BAD:  # further on the event may be no JSON at all
         return None
     for name, value in values.items():
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,10 @@ from airbag_exporters.quality.decode.columns import Rows
 from airbag_exporters.quality.decode.given import Mask
 from airbag_exporters.quality.hashing import Offsets, hash_utf8
 
+Bytes = NDArray[np.uint8]
+_INLINE_MAX = 12
+_VIEWED_MAX = 64 << 20
+"""Bytes of all texts of a column of views, which may point to the same bytes again and again."""
 _SAMPLE = 4096
 _HASHED_MAX = 512
 """Bytes of a text up to which hashing is the fast way to tell texts apart."""
@@ -23,7 +28,7 @@ class Texts:
 
     name: str
     offsets: Offsets
-    data: NDArray[np.uint8]
+    data: Bytes
     known: Mask | None = None
 
     @classmethod
@@ -35,6 +40,24 @@ class Texts:
         offsets = np.concatenate([[0], np.cumsum(lengths[column.codes])])
         missing = column.codes < 0
         return cls(name, offsets, np.frombuffer(data, np.uint8), ~missing if missing.any() else None)
+
+    @classmethod
+    def of_views(cls, name: str, views: Bytes, buffers: Sequence[Bytes], known: Mask | None) -> Texts:
+        """From 16 bytes a row: the length, then up to 12 bytes of text, or where in which of `buffers` it lies."""
+        fields = views.view("<i4").reshape(-1, 4)
+        lengths = fields[:, 0].astype(np.int64) if known is None else np.where(known, fields[:, 0], 0).astype(np.int64)
+        sizes = np.array([len(views), *map(len, buffers)], dtype=np.int64)
+        within = lengths <= _INLINE_MAX
+        numbers = np.where(within, 0, fields[:, 2] + 1)
+        if np.any(lengths < 0) or np.any((numbers < 0) | (numbers >= len(sizes))) or lengths.sum() > _VIEWED_MAX:
+            raise BadBatch(f"field `{name}`: has texts that lie outside of its data, or too much text")
+        starts = np.where(within, 16 * np.arange(len(fields)) + 4, fields[:, 3])
+        if np.any((starts < 0) | (starts + lengths > sizes[numbers])):
+            raise BadBatch(f"field `{name}`: has texts that lie outside of its data")
+        parts = [views.tobytes(), *(buffer.tobytes() for buffer in buffers)]
+        rows = zip(numbers.tolist(), starts.tolist(), (starts + lengths).tolist(), strict=True)
+        data = b"".join([parts[number][start:end] for number, start, end in rows])
+        return cls(name, np.concatenate([[0], np.cumsum(lengths)]), np.frombuffer(data, np.uint8), known).checked()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
