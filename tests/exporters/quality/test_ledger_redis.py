@@ -155,6 +155,27 @@ def test_what_a_replica_leaves_undone_expires_with_others(begin: Callable[..., B
     assert other.expire() == ({7: 1}, 0)
 
 
+def test_a_clock_that_was_ahead_holds_up_what_came_later_and_no_more(begin: Callable[..., Bench]) -> None:
+    ahead, right = begin("a"), begin("b")
+    ahead.clock.time += 50
+    for place, bench in enumerate((ahead, right)):
+        bench.predict(place)
+        bench.look(10 + place)
+        bench.ledger.commit(Change(early={10 + place: b"x"}))
+    right.clock.time += 101
+    assert right.expire() == ({}, 2)
+    right.clock.time += 50
+    assert right.expire() == ({7: 2}, 0)
+    ahead.clock.time += 100
+    for place, bench in enumerate((ahead, right)):
+        bench.look(20 + place)
+        bench.ledger.commit(Change(early={20 + place: b"x"}))
+    right.clock.time += 11
+    assert right.expire() == ({}, 0)
+    right.clock.time += 50
+    assert right.expire() == ({}, 2)
+
+
 def test_an_owner_that_another_replica_brought_is_known(begin: Callable[..., Bench]) -> None:
     from airbag_exporters.quality.columns import Owner
 

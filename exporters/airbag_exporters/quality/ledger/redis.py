@@ -17,7 +17,6 @@ import logging
 import secrets
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,8 @@ from airbag.clock import Clock
 from airbag_exporters.config import RedisLedger
 from airbag_exporters.quality.columns import Keys, Owner
 from airbag_exporters.quality.ledger.local import Limits
-from airbag_exporters.quality.ledger.redis_link import Argument, Link, script
+from airbag_exporters.quality.ledger.redis_expiry import BODY, Due, find_due
+from airbag_exporters.quality.ledger.redis_link import KEY, ROWS_AT_ONCE, Argument, Link, script
 from airbag_exporters.quality.ledger.values import (
     WAITING,
     Change,
@@ -43,11 +43,7 @@ _LETTERS = {State.ABSENT: b"-", State.PENDING: b"P", State.DONE: b"D", State.EAR
 _STATE_OF = np.zeros(256, np.uint8)
 _STATE_OF[[letter[0] for letter in _LETTERS.values()]] = list(_LETTERS)
 _LETTER_OF = np.frombuffer(b"".join(_LETTERS[state] for state in sorted(_LETTERS)), np.uint8)
-_KEY, _BODY, _ENTRY = 8, WAITING.itemsize - 8, 24
 _SPARE_SECONDS = 86_400.0  # how much longer than twice its time a record may live, should no replica run
-_BODY_FIELDS = np.dtype([(name, WAITING[name]) for name in WAITING.names or () if name != "key"])
-_ENTRIES = 1000  # early labels that one call of `expire` looks at
-_RUNS = 256  # batches, at most
 _LOOKS = 64  # that a commit may rest on; ids that were looked at before are looked at again
 _LEASE_MILLISECONDS = 5000
 
@@ -58,22 +54,10 @@ class TakenOver(LedgerUnavailable):
     retryable = False
 
 
-@dataclass(frozen=True)
-class _Due:
-    """What a call of `expire` found: runs that go, of the last one only `partly` rows, and early entries."""
-
-    runs: tuple[bytes, ...] = ()
-    partly: int = 0
-    keys: bytes = b""
-    entries: bytes = b""
-    waiting: int = 0
-    labels: int = 0
-
-
 class SharedLedger:
     """A Ledger (see there) for one replica. `load` ends the right to write of whoever ran under its name before."""
 
-    batch_rows_max = 4096  # some milliseconds of Redis' time, in which all replicas wait
+    batch_rows_max = ROWS_AT_ONCE
 
     def __init__(self, link: Link, replica: str, limits: Limits, clock: Clock) -> None:
         self._link, self._replica, self._limits, self._clock = link, replica, limits, clock
@@ -108,19 +92,19 @@ class SharedLedger:
         return Kept(dict(self._owners), dict(self._blocks), dict(self._cursors))
 
     def look(self, keys: Keys) -> Looked:
-        values = self._values(keys.tobytes())
+        values = self._link.records(keys.tobytes())
         states = _STATE_OF[np.frombuffer(b"".join(value[:1] if value else b"-" for value in values), np.uint8)]
         rows = np.zeros(len(keys), WAITING)
         found = np.flatnonzero((states == State.PENDING) | (states == State.DONE))
-        bodies = b"".join(_value[1 : 1 + _BODY] for _value in (values[row] for row in found.tolist()) if _value)
+        bodies = b"".join(_value[1 : 1 + BODY] for _value in (values[row] for row in found.tolist()) if _value)
         as_bytes = rows.view(np.uint8).reshape(len(keys), WAITING.itemsize)
-        as_bytes[found, _KEY:] = np.frombuffer(bodies, np.uint8).reshape(len(found), _BODY)
+        as_bytes[found, KEY:] = np.frombuffer(bodies, np.uint8).reshape(len(found), BODY)
         rows["key"][found] = keys[found]
         self._seen = [*self._seen[-_LOOKS:], (keys, states)]
-        extras = _rests(values, np.flatnonzero(states == State.PENDING), 1 + _BODY)
+        extras = _rests(values, np.flatnonzero(states == State.PENDING), 1 + BODY)
         return Looked(
             states, rows, {row: data for row, data in extras.items() if data},
-            _rests(values, np.flatnonzero(states == State.EARLY), 1 + _KEY),
+            _rests(values, np.flatnonzero(states == State.EARLY), 1 + KEY),
         )  # fmt: skip
 
     def commit(self, change: Change) -> None:
@@ -144,7 +128,7 @@ class SharedLedger:
 
     def expire(self, now: float) -> Expired:
         while True:
-            due, predictions = self._due(now)
+            due, predictions, self._pending = find_due(self._link, self._limits, now)
             if not (due.runs or due.entries) or not self._is_my_turn():
                 return Expired()
             expired = Expired(predictions, due.labels, (due,))
@@ -156,8 +140,8 @@ class SharedLedger:
                 return Expired()
 
     def forget(self, expired: Expired, blocks: Mapping[str, bytes]) -> None:
-        due = expired.token[0] if expired.token else _Due()
-        if not isinstance(due, _Due):
+        due = expired.token[0] if expired.token else Due()
+        if not isinstance(due, Due):
             raise TypeError("this came from another ledger")
         self._change(
             self._forget,
@@ -240,66 +224,10 @@ class SharedLedger:
         states = np.concatenate([states for _, states in self._seen])[order][places]
         return bytes(_LETTER_OF[states])
 
-    def _values(self, keys: bytes) -> list[bytes | None]:
-        """What is kept under these keys."""
-        start = f"{self._link.prefix}:w:".encode()
-        names = [start + keys[at : at + _KEY] for at in range(0, len(keys), _KEY)]
-        parts = [names[at : at + self.batch_rows_max] for at in range(0, len(names), self.batch_rows_max)]
-        return [value for part in self._link.ask_all([("MGET", *part) for part in parts]) for value in part]
-
-    def _due(self, now: float) -> tuple[_Due, dict[int, int]]:
-        prefix = self._link.prefix
-        (held, pending), runs, entries, labels = self._link.ask_all(
-            [
-                ("HMGET", f"{prefix}:numbers", "held", "pending"),
-                ("LRANGE", f"{prefix}:runs", 0, _RUNS - 1),
-                ("LRANGE", f"{prefix}:early", 0, _ENTRIES - 1),
-                ("LLEN", f"{prefix}:early"),
-            ]
-        )
-        self._pending = int(pending or 0)
-        going, partly, keys = self._due_runs(
-            runs, now - self._limits.label_ttl, int(held or 0) - self._limits.pending_max
-        )
-        before, surplus = now - self._limits.early_label_ttl, labels - self._limits.pending_max
-        late = [entry for at, entry in enumerate(entries) if _since(entry) <= before or at < surplus]
-        waiting = [value for value in self._values(keys) if value and value[:1] == b"P"]
-        owners, counts = np.unique(
-            np.frombuffer(b"".join(value[1 : 1 + _BODY] for value in waiting), _BODY_FIELDS)["owner"],
-            return_counts=True,
-        )
-        early = self._values(b"".join(entry[16:] for entry in late))
-        unmatched = sum(
-            1 for value, entry in zip(early, late, strict=True) if value and value[: 1 + _KEY] == b"E" + entry[8:16]
-        )
-        due = _Due(tuple(going), partly, keys, b"".join(late), len(waiting), unmatched)
-        return due, dict(zip(owners.tolist(), counts.tolist(), strict=True))
-
-    def _due_runs(self, runs: list[bytes], before: float, surplus: int) -> tuple[list[bytes], int, bytes]:
-        """The oldest runs that go, how many rows of the last of them, and the keys of all these rows."""
-        going: list[bytes] = []
-        keys = b""
-        for run in runs:
-            kept = self._link.ask("GET", f"{self._link.prefix}:run:{run.decode()}") or b""
-            rows = max(len(kept) - 8, 0) // _KEY
-            goes = rows if not kept or _since(kept) <= before else min(rows, surplus - len(keys) // _KEY)
-            if kept and goes <= 0:
-                break
-            going.append(run)
-            keys += kept[8 : 8 + goes * _KEY]
-            if goes < rows or len(keys) >= self.batch_rows_max * _KEY:
-                return going, goes, keys
-        return going, self.batch_rows_max, keys
-
 
 def redis_ledger(config: RedisLedger, replica: str, limits: Limits, clock: Clock) -> SharedLedger:
     """The ledger in this Redis, which is spoken to from `load` on."""
     return SharedLedger(Link(config), replica, limits, clock)
-
-
-def _since(kept: bytes) -> float:
-    since: float = struct.unpack_from("<d", kept)[0]
-    return since
 
 
 def _rests(values: Sequence[bytes | None], rows: NDArray[np.intp], start: int) -> dict[int, bytes]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from redis import Redis
 
 log = logging.getLogger("airbag.exporter.quality")
+KEY = 8
+"""Bytes of a hashed id."""
+ROWS_AT_ONCE = 4096
+"""Some milliseconds of Redis' time, in which all replicas wait."""
 Argument = bytes | str | int | float
 _CONNECT_SECONDS, _ANSWER_SECONDS = 2.0, 10.0
 _PAUSE_MAX = 1.0
@@ -79,6 +83,13 @@ class Link:
             for command in commands:
                 pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # the library's
             return pipeline.execute()
+
+    def records(self, keys: bytes) -> list[bytes | None]:
+        """What is kept of these ids, None for those that are not known."""
+        start = f"{self.prefix}:w:".encode()
+        names = [start + keys[at : at + KEY] for at in range(0, len(keys), KEY)]
+        parts = [names[at : at + ROWS_AT_ONCE] for at in range(0, len(names), ROWS_AT_ONCE)]
+        return [record for part in self.ask_all([("MGET", *part) for part in parts]) for record in part]
 
     def change(self, script: str, *arguments: Argument) -> list[Any]:
         """Run a script that may be run twice, and return its answer.
