@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 
 from airbag_exporters.quality.reference.value import Categorical
 from tests.exporters.quality.counted import coded, counted, numeric, predictions_of, reference_of, spec_of
@@ -62,6 +63,13 @@ def test_numbers_beyond_all_bounds_are_still_numbers() -> None:
     column = np.array([largest, -largest, np.inf, -np.inf, 5e-324, -0.0])
     seen = counted(spec_of(reference=reference), predictions_of(6, features={"age": column}))
     assert seen.bins("feature_le", feature="age") == [3, 6]
+    assert seen.value("feature_out_of_range", feature="age") == 2
+
+
+def test_an_infinite_value_is_out_of_any_range() -> None:
+    profile = numeric([0.0, 1.0], [0.5]).model_copy(update={"minimum": -np.inf, "maximum": np.inf})
+    column = np.array([-np.inf, np.inf, 1e308, -1e308])
+    seen = counted(spec_of(reference=reference_of({"age": profile})), predictions_of(4, features={"age": column}))
     assert seen.value("feature_out_of_range", feature="age") == 2
 
 
@@ -129,3 +137,22 @@ def test_an_empty_batch_changes_nothing(kind: str) -> None:
         features={"age": np.empty(0), "plan": coded()},
     )
     assert counted(spec, empty).text == counted(spec).text
+
+
+def test_drift_follows_from_the_counters_and_the_reference_as_from_the_rows() -> None:
+    draw = np.random.default_rng(21)
+    before, now = draw.normal(0, 1, 4_000), draw.normal(0.3, 1.2, 3_000)
+    edges = np.quantile(before, np.linspace(0, 1, 11)[1:-1])
+    profile = numeric(before, edges.tolist())
+    seen = counted(spec_of(reference=reference_of({"age": profile})), predictions_of(3_000, features={"age": now}))
+    le, reference_le = np.array(seen.bins("feature_le", feature="age")), np.array(profile.le)
+
+    distance = np.abs(le / le[-1] - reference_le / reference_le[-1]).max()
+    exact = ks_2samp(now, before)
+    assert 0 <= exact.statistic - distance <= np.diff(reference_le, prepend=0).max() / 4_000
+
+    shares = [(np.diff(each, prepend=0) + 0.5) / (each[-1] + 5) for each in (le, reference_le)]
+    psi = np.sum((shares[0] - shares[1]) * np.log(shares[0] / shares[1]))
+    bounds = [-np.inf, *edges, np.inf]
+    rows = [(np.histogram(-each, -np.array(bounds)[::-1])[0][::-1] + 0.5) / (len(each) + 5) for each in (now, before)]
+    assert psi == pytest.approx(np.sum((rows[0] - rows[1]) * np.log(rows[0] / rows[1])), rel=1e-12)

@@ -106,17 +106,15 @@ def test_parts_in_any_order_add_up_to_the_whole(kind: str, data: st.DataObject) 
     parts = data.draw(st.integers(1, 4))
     which = codes(data.draw, len(predicted), 0, parts - 1)
     which_labelled = codes(data.draw, len(labelled), 0, parts - 1)
-    blocks = [
-        block_of(
-            spec,
-            chosen(labelled, np.flatnonzero(which_labelled == part)),
-            predicted.take(np.flatnonzero(which == part)),
-        )
+    split = [
+        (chosen(labelled, np.flatnonzero(which_labelled == part)), predicted.take(np.flatnonzero(which == part)))
         for part in data.draw(st.permutations(range(parts)))
     ]
-    total = merged(blocks)
-    np.testing.assert_array_equal(total.ints, whole.ints)
-    np.testing.assert_allclose(total.floats, whole.floats, rtol=1e-9, atol=1e-9)
+    replicas = merged([block_of(spec, *batches) for batches in split])
+    one_after_the_other = block_of(spec, *(batch for batches in split for batch in batches))
+    for total in (replicas, one_after_the_other):
+        np.testing.assert_array_equal(total.ints, whole.ints)
+        np.testing.assert_allclose(total.floats, whole.floats, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", SPECS)

@@ -9,6 +9,8 @@ import pytest
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.ter import TER
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+from sacrebleu.tokenizers.tokenizer_re import TokenizerRegexp
+from sacrebleu.tokenizers.tokenizer_ter import TercomTokenizer
 
 from airbag_exporters.quality.counting.translation import CHARACTERS_MAX, TER_WORDS_MAX
 from tests.exporters.quality.counted import Seen, counted, outcomes_of, predictions_of, spec_of
@@ -107,7 +109,8 @@ def test_texts_of_any_shape_are_counted(pair: tuple[str, str]) -> None:
 
 def test_texts_are_not_kept_after_they_were_counted() -> None:
     counted(spec_of("translation", ter_sample=1), outcomes_of(1, texts=[("a secret", "no secret")]))
-    assert Tokenizer13a.__call__.cache_info().currsize == 0
+    for tokenizer in (Tokenizer13a, TokenizerRegexp, TercomTokenizer):
+        assert tokenizer.__call__.cache_info().currsize == 0
 
 
 def test_a_batch_without_texts_changes_nothing() -> None:

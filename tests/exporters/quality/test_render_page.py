@@ -132,10 +132,18 @@ def test_a_process_that_has_seen_nothing_has_a_page_all_the_same() -> None:
     assert b"".join(reference_page(Snapshot())).startswith(b"# HELP airbag_quality_reference_le ")
 
 
-def test_a_label_that_is_no_valid_text_does_not_spoil_the_page() -> None:
-    owner = Owner("edge", "churn", "\ud800")
-    text = b"".join(metrics_page(Snapshot({owner: Block(Layout.of(KINDS["rank"], owner))}))).decode()
-    assert 'model_version="?"' in text
+def test_labels_that_are_no_valid_text_do_not_spoil_the_page() -> None:
+    spec = spec_of("multiclass", ("\ud800", "\0", "cat"))
+    owner = Owner("edge", "animal", "\0\ud800")
+    block = Block(Layout.of(spec, owner))
+    count_predictions(spec, block, predictions_of(2, predicted=coded("cat", "\0")))
+    lines = b"".join(metrics_page(Snapshot({owner: block}))).decode().splitlines()
+    names = 'serving="edge",model_name="animal",model_version="??"'
+    assert f'airbag_quality_predictions_total{{{names},predicted="cat"}} 1' in lines
+    assert f'airbag_quality_predictions_total{{{names},predicted="?"}} 0' in lines
+    assert f'airbag_quality_predictions_total{{{names},predicted="?"}} 1' in lines
+    again = Block.from_bytes(block.layout, block.to_bytes())
+    assert b"".join(metrics_page(Snapshot({owner: again}))).decode().splitlines() == lines
 
 
 def test_the_reference_has_the_bins_of_the_counters() -> None:
