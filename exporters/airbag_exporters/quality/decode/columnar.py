@@ -16,6 +16,7 @@ from airbag_exporters.quality.decode.decoded import Decoded
 from airbag_exporters.quality.decode.events import BAD, Class, LabelColumns, PredictionColumns, Value
 from airbag_exporters.quality.decode.features import is_given
 from airbag_exporters.quality.decode.labels import labels
+from airbag_exporters.quality.decode.limits import check_values
 from airbag_exporters.quality.decode.lines import BOM
 from airbag_exporters.quality.decode.owners import Whose
 from airbag_exporters.quality.decode.problems import Problems, shortened
@@ -63,6 +64,7 @@ def decode_label_columns(body: bytes, now: float) -> Labels:
 
 
 def _read(decoder: msgspec.json.Decoder[Given], body: bytes) -> Given:
+    check_values(body)
     try:
         return decoder.decode(body.removeprefix(BOM))
     except BAD as error:

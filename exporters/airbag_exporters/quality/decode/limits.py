@@ -7,6 +7,10 @@ from airbag_exporters.quality.columns import BadBatch
 CELLS_MAX = 16 << 20
 """Numbers of eight bytes: 128 MiB, or 760,000 rows of 20 features."""
 OWNERS_MAX = 1000
+EVENT_MAX = 1 << 20
+"""Bytes of one event; as objects of Python they are ten times as many."""
+VALUES_MAX = 4 << 20
+"""Values in a JSON body, which are all in memory at once. NDJSON is read chunk by chunk."""
 _TOO_LARGE = "the batch has too many rows for so many features and classes; send smaller batches"
 
 
@@ -27,3 +31,9 @@ def check_owners(count: int) -> None:
     """BadBatch when there are too many."""
     if count > OWNERS_MAX:
         raise BadBatch(f"the batch names more than {OWNERS_MAX} versions of models; send smaller batches")
+
+
+def check_values(body: bytes) -> None:
+    """BadBatch for a JSON body with too many values, be they in arrays or objects; commas in texts count too."""
+    if len(body) > 2 * VALUES_MAX and body.count(b",") > VALUES_MAX:
+        raise BadBatch("the batch has too many values for one JSON body; send smaller batches, or NDJSON")

@@ -11,9 +11,11 @@ import numpy as np
 
 from airbag_exporters.quality.columns import BadBatch
 from airbag_exporters.quality.decode.events import BAD, told
+from airbag_exporters.quality.decode.limits import EVENT_MAX, check_values
 
 _CHUNK = 1 << 16
 _NEWLINE = ord("\n")
+_TOO_LONG = f"is longer than {EVENT_MAX} bytes"
 BOM = b"\xef\xbb\xbf"
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -45,6 +47,8 @@ class Lines:
         view, start = memoryview(self._body), 0
         while start < len(self._body):
             end = self._body.find(b"\n", start + _CHUNK) + 1 or len(self._body)
+            if end - start > _CHUNK + EVENT_MAX:
+                raise BadBatch(f"line {self._body.count(_NEWLINE, 0, end - 1) + 1}, {_TOO_LONG}")
             ends = np.frombuffer(view[start:end], np.uint8) == _NEWLINE
             lines = int(np.count_nonzero(ends)) + (not ends[-1])
             yield Chunk(view[start:end], lines)
@@ -71,6 +75,7 @@ class Items:
     """A JSON array. BadBatch when it is none; its events are not looked into."""
 
     def __init__(self, body: bytes) -> None:
+        check_values(body)
         try:
             self._items = _RAW.decode(body.removeprefix(BOM))
         except BAD as error:
@@ -80,7 +85,10 @@ class Items:
         """The whole array."""
         start = size = 0
         for end, item in enumerate(self._items, start=1):
-            size += len(memoryview(item))
+            length = len(memoryview(item))
+            if length > EVENT_MAX:
+                raise BadBatch(f"{self.place(end - 1)}, {_TOO_LONG}")
+            size += length
             if size >= _CHUNK or end == len(self._items):
                 yield Chunk(b"\n".join(self._items[start:end]), end - start)
                 start, size = end, 0
