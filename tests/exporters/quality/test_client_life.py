@@ -92,13 +92,15 @@ def test_closing_gives_up_in_time_and_says_what_was_lost() -> None:
 
 def test_closing_does_not_wait_for_an_exporter_that_hangs() -> None:
     with scripted(HANG) as exporter:
-        client = QualityClient(exporter.url, interval=0.01)
-        client.predicted("digits", 3, "0")
+        client = QualityClient(exporter.url, interval=0.01, batch_rows=1)
+        for _ in range(5):
+            client.predicted("digits", 3, "0")
         until(lambda: exporter.requests, what="the request that hangs")
         assert not client.close(0.05)
-        assert client.stats() == Stats(queued=1)
+        assert client.stats() == Stats(queued=5)
         exporter.ended.set()
-        until(lambda: client.stats().dropped == {"closed": 1}, what="the end of the thread")
+        until(lambda: client.stats().dropped == {"closed": 5}, what="the end of the thread")
+        assert len(exporter.requests) == 1
 
 
 def test_closing_twice_is_closing_once() -> None:

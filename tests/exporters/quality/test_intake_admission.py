@@ -187,6 +187,14 @@ def test_a_refused_client_that_goes_on_sending_is_let_go_after_a_while() -> None
         assert connection.recv(1) == b""
 
 
+def test_a_client_that_sends_everything_before_it_listens_hears_why_it_was_refused() -> None:
+    """Closing at once would break its connection while it sends, and it would hear of that only."""
+    size = 32 * MB
+    with served(Remembering(), Limits(body_bytes=1024)) as at, upload(at, b"", length=size) as connection:
+        connection.sendall(b" " * size)
+        assert answer(connection).status == 413
+
+
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 def test_a_refused_body_is_forgotten_at_once(encoding: str) -> None:
     """Not when the garbage collector comes round: until then, what is refused would go beyond the bound."""
