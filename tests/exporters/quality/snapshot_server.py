@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -14,13 +14,17 @@ from tests.fakes.http_server import serving_http
 
 @dataclass(eq=False)
 class FakeReplica:
-    """`body` replaces the snapshot. While `open` is cleared, it sends half of an answer and waits."""
+    """`body` replaces the snapshot. While `open` is cleared, it sends half of an answer and waits.
+
+    `halfway` is called when half of an answer is sent.
+    """
 
     snapshot: Snapshot = field(default_factory=Snapshot)
     status: int = 200
     body: bytes | None = None
     token: str | None = None
     open: threading.Event = field(default_factory=threading.Event)
+    halfway: Callable[[], None] = lambda: None
     url: str = ""
 
 
@@ -38,6 +42,7 @@ def _handler(fake: FakeReplica) -> type[BaseHTTPRequestHandler]:
             try:
                 self.wfile.write(body[: len(body) // 2])
                 self.wfile.flush()
+                fake.halfway()
                 fake.open.wait(60)
                 self.wfile.write(body[len(body) // 2 :])
             except OSError:

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from airbag.exposition import Family
 from airbag_exporters.quality.aggregate.fleet import STALE_AFTER
 from airbag_exporters.quality.aggregate.replicas import Replicas
-from airbag_exporters.quality.aggregate.rounds import Plan, Rounds
+from airbag_exporters.quality.aggregate.rounds import Rounds, Wanted
 from airbag_exporters.quality.columns import Owner
 from airbag_exporters.quality.counting import Block
 from airbag_exporters.quality.counting.slices import Part, Shape, Slices
@@ -35,9 +35,9 @@ class Aggregator:
     """Rounds of a clock that a test moves."""
 
     def __init__(self, replicas: Replicas, clock: SetClock, fakes: tuple[FakeReplica, ...], token: str | None) -> None:
-        self.plan = Plan(tuple(fake.url for fake in fakes), token, 15.0, WINDOWS)
+        self.wanted = Wanted(tuple(fake.url for fake in fakes), token, 15.0, WINDOWS)
         self.clock = clock
-        self.rounds = Rounds(self.plan, clock, replicas)
+        self.rounds = Rounds(self.wanted, clock, replicas)
 
     def after(self, seconds: float) -> None:
         self.clock.sleep(seconds)
@@ -172,7 +172,7 @@ def test_a_replica_that_is_no_longer_listed_is_forgotten(one: FakeReplica, two: 
         aggregator.after(0)
         one.snapshot, two.snapshot = labelled(30), labelled(12)
         aggregator.after(15)
-        aggregator.rounds.adopt(replace(aggregator.plan, urls=(one.url,)))
+        aggregator.rounds.adopt(replace(aggregator.wanted, urls=(one.url,)))
         aggregator.after(15)
         assert (aggregator.values(ROWS), aggregator.of("replica_up", two)) == ([30], None)
 
@@ -180,7 +180,7 @@ def test_a_replica_that_is_no_longer_listed_is_forgotten(one: FakeReplica, two: 
 def test_other_windows_begin_anew(one: FakeReplica) -> None:
     with aggregating(one) as aggregator:
         aggregator.after(0)
-        aggregator.rounds.adopt(replace(aggregator.plan, windows=RuleWindows(quality=("10m",))))
+        aggregator.rounds.adopt(replace(aggregator.wanted, windows=RuleWindows(quality=("10m",))))
         aggregator.after(15)
         one.snapshot = labelled(5)
         aggregator.after(15)
@@ -241,3 +241,14 @@ def test_a_replica_that_hangs_in_the_middle_of_its_answer_is_given_up(one: FakeR
     with aggregating(one, two, timeout=0.5) as aggregator:
         aggregator.after(0)
         assert (aggregator.of("replica_up", one), aggregator.of("replica_up", two)) == (1, 0)
+
+
+def test_a_replica_that_sends_too_slowly_is_given_up(
+    one: FakeReplica, two: FakeReplica, caplog: pytest.LogCaptureFixture
+) -> None:
+    two.body = bytes(8 << 20)
+    with aggregating(one, two) as aggregator:
+        two.halfway = lambda: aggregator.clock.sleep(100)
+        aggregator.after(0)
+        assert (aggregator.of("replica_up", one), aggregator.of("replica_up", two)) == (1, 0)
+        assert "takes longer than 20 s" in caplog.records[0].reason  # type: ignore[attr-defined]  # an extra of ours

@@ -13,7 +13,7 @@ from airbag.errors import ConfigError, Problem
 from airbag.http import Surface, Web, serve
 from airbag_exporters.config import ExportersConfig, load_exporters
 from airbag_exporters.quality.aggregate.replicas import Replicas
-from airbag_exporters.quality.aggregate.rounds import Plan, Rounds
+from airbag_exporters.quality.aggregate.rounds import Rounds, Wanted
 
 ABOUT = "Adds up the counters of the quality exporters and computes what the recording rules would."
 _PATIENCE = 5.0  # seconds that a replica may take, whatever the interval is
@@ -21,13 +21,13 @@ _PATIENCE = 5.0  # seconds that a replica may take, whatever the interval is
 
 def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
     """Serve until SIGTERM or SIGINT. ConfigError without `quality.aggregate`, StartError when the address is taken."""
-    plan = _plan(config_file, config)
+    wanted = _wanted(config_file, config)
     clock = SystemClock()
-    with Replicas(min(plan.interval, _PATIENCE), clock) as replicas:
-        rounds = Rounds(plan, clock, replicas)
+    with Replicas(min(wanted.interval, _PATIENCE), clock) as replicas:
+        rounds = Rounds(wanted, clock, replicas)
 
         def reload() -> None:
-            rounds.adopt(_plan(config_file, load_exporters(config_file)))
+            rounds.adopt(_wanted(config_file, load_exporters(config_file)))
 
         surface = Surface(
             "airbag quality aggregator", not_ready=rounds.not_ready, reload=reload, about=ABOUT, pages=[rounds.pages]
@@ -42,11 +42,11 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         serve(Starlette(routes=surface.routes(), lifespan=lifespan), surface, web)
 
 
-def _plan(config_file: Path, config: ExportersConfig) -> Plan:
+def _wanted(config_file: Path, config: ExportersConfig) -> Wanted:
     aggregate = config.quality.aggregate
     if aggregate is None:
         remedy = "list the replicas: `aggregate: {replicas: [http://HOST:9811]}`"
         raise ConfigError(str(config_file), [Problem("quality.aggregate", "is missing", remedy)])
     token = aggregate.token.read() if aggregate.token else None
     urls = tuple(dict.fromkeys(url.rstrip("/") for url in aggregate.replicas))
-    return Plan(urls, token, aggregate.interval, config.quality.rules)
+    return Wanted(urls, token, aggregate.interval, config.quality.rules)

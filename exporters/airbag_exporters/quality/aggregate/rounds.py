@@ -28,7 +28,7 @@ DURATION = Family("airbag_quality_aggregate_compute_seconds", "gauge",
 
 
 @dataclass(frozen=True)
-class Plan:
+class Wanted:
     """What a configuration wants: which replicas, with which token, how often (seconds), over which windows."""
 
     urls: tuple[str, ...]
@@ -40,13 +40,13 @@ class Plan:
 class Rounds:
     """Goes round in a thread of its own; `pages` may be called from any other."""
 
-    def __init__(self, plan: Plan, clock: Clock, replicas: Replicas) -> None:
+    def __init__(self, wanted: Wanted, clock: Clock, replicas: Replicas) -> None:
         self._clock = clock
         self._replicas = replicas
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="aggregate")
-        self._plan = plan
-        self._fleet = Fleet(plan.windows)
+        self._wanted = wanted
+        self._fleet = Fleet(wanted.windows)
         self._page = RecordsPage()
         self._records = b""
         self._seconds: float | None = None
@@ -54,9 +54,9 @@ class Rounds:
         self._ages: Mapping[str, float] = {}
         self._failures: dict[str, int] = {}
 
-    def adopt(self, plan: Plan) -> None:
+    def adopt(self, wanted: Wanted) -> None:
         """Go on with another configuration from the next round on; other windows begin with nothing behind them."""
-        self._plan = plan
+        self._wanted = wanted
 
     def not_ready(self) -> str | None:
         """Why there is nothing to show yet."""
@@ -83,20 +83,20 @@ class Rounds:
             except Exception:  # the top of the loop: what is not known is not shown, and the next round may do better
                 self._records = b""
                 log.exception("a round failed")
-            self._stop.wait(max(0.0, begun + self._plan.interval - self._clock.monotonic()))
+            self._stop.wait(max(0.0, begun + self._wanted.interval - self._clock.monotonic()))
 
     def round(self) -> None:
         """Ask, compute, show."""
-        plan = self._plan
-        if plan.windows != self._fleet.windows:
-            self._fleet = Fleet(plan.windows)
-        answers = self._replicas.ask(plan.urls, plan.token)
+        wanted = self._wanted
+        if wanted.windows != self._fleet.windows:
+            self._fleet = Fleet(wanted.windows)
+        answers = self._replicas.ask(wanted.urls, wanted.token)
         now = self._clock.monotonic()
         self._up = {url: self._take(url, answer, now) for url, answer in answers.items()}
-        self._fleet.keep(plan.urls, now)
+        self._fleet.keep(wanted.urls, now)
         records = self._fleet.records(now)
         self._records = self._page.text(records)
-        self._ages = {url: at for url in plan.urls if (at := self._fleet.latest(url)) is not None}
+        self._ages = {url: at for url in wanted.urls if (at := self._fleet.latest(url)) is not None}
         self._seconds = self._clock.monotonic() - now
 
     def _take(self, url: str, answer: Snapshot | AirbagError, now: float) -> bool:
