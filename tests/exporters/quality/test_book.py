@@ -144,6 +144,16 @@ def test_a_label_that_is_early_waits_for_its_prediction() -> None:
     assert desk.ledger.pending() == 1
 
 
+def test_an_early_label_that_its_model_cannot_have_spoils_no_other() -> None:
+    desk = Desk()
+    desk.label("abc", "12x")
+    desk.label("d", [3.0])
+    owner = Owner("main", "prices", "1")
+    desk.book.take_predictions([Predictions(owner, np.zeros(4), hash_texts(list("abcd")), value=np.zeros(4))])
+    assert desk.labels("prices") == {"joined": 3, "unmatched": 1}
+    assert desk.book.counters.versions[owner].of(families.ABSOLUTE_ERROR).tolist() == [6.0]
+
+
 def test_a_label_without_a_prediction_is_unmatched_when_its_time_is_up() -> None:
     desk = Desk()
     desk.label("a", "1")
