@@ -113,8 +113,8 @@ def test_only_counters_of_that_version_in_the_same_bins_are_asked_for(tmp_path: 
     labels = r'serving="s\"1", model_name="fraud", model_version="3"'
     binned = f'{labels}, ref="{OLD.ref}"'
     assert counters.asked == [
-        f'sum by (feature, bin) (increase(airbag_quality_feature_le_total{{{binned}}}[24h]))',
-        f'sum by (feature, category) (increase(airbag_quality_feature_category_total{{{binned}}}[24h]))',
+        f"sum by (feature, bin) (increase(airbag_quality_feature_le_total{{{binned}}}[24h]))",
+        f"sum by (feature, category) (increase(airbag_quality_feature_category_total{{{binned}}}[24h]))",
         f"sum by (feature) (increase(airbag_quality_feature_missing_total{{{labels}}}[24h]))",
     ]
     assert counters.authorization is None

@@ -41,10 +41,18 @@ def numbers_or_texts(values: Sequence[str | float | None]) -> Column:
     """Floats when every value is a number that a float holds exactly, else the texts of all of them."""
     types = set(map(type, values)) - {type(None)}
     if types == {str}:
-        return Coded.of(values)  # type: ignore[arg-type] # texts or None, as was just found
+        return _coded(values)  # type: ignore[arg-type] # texts or None, as was just found
     if str not in types and not (int in types and any(map(_is_huge, values))):
         return floats(values)  # type: ignore[arg-type] # no texts, as was just found
-    return Coded.of([None if value is None else class_name(value) for value in values])
+    return _coded([None if value is None else class_name(value) for value in values])
+
+
+def _coded(texts: Sequence[str | None]) -> Coded:
+    """As Coded.of, three times as fast for large columns."""
+    values = [text for text in dict.fromkeys(texts) if text is not None]
+    numbers: dict[str | None, int] = {text: number for number, text in enumerate(values)}
+    numbers[None] = -1
+    return Coded(tuple(values), np.fromiter(map(numbers.__getitem__, texts), np.intp, len(texts)))
 
 
 def _is_huge(value: object) -> bool:
