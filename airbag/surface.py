@@ -42,7 +42,7 @@ class Surface:
     about: str = ""
 
     def __post_init__(self) -> None:
-        disable_created_metrics()  # a series for each counter that nobody asks for; holds for the whole process
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a series for each counter that nobody asks for; holds for the whole process
         ProcessCollector(registry=self.registry)
         info = Gauge("airbag_build_info", "Version of this Airbag process.", ["version", "pythonversion"],
                      registry=self.registry)  # fmt: skip

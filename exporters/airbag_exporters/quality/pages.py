@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from airbag.clock import Clock
 from airbag.metrics_page import Page, exposition_response
+from airbag_exporters.quality.bearer import CHALLENGE, REFUSAL, is_let_in
 from airbag_exporters.quality.book import Book
 from airbag_exporters.quality.columns import Owner
 from airbag_exporters.quality.counters import Counters
@@ -22,11 +23,12 @@ SNAPSHOT = "/v1/snapshot"
 
 
 class Pages:
-    """Reads the book from any thread."""
+    """Reads the book from any thread. `token` is what the aggregator has to bring, asked at each request."""
 
-    def __init__(self, book: Book, clock: Clock) -> None:
+    def __init__(self, book: Book, clock: Clock, token: Callable[[], str | None]) -> None:
         self._book = book
         self._clock = clock
+        self._token = token
         self.fresh = Fresh()
 
     def metrics(self) -> list[Page]:
@@ -49,7 +51,9 @@ class Pages:
         counters = self._book.counters
         return exposition_response(request, reference_page(self._shown(counters, counters.versions)))
 
-    def _snapshot(self, _request: Request) -> Response:
+    def _snapshot(self, request: Request) -> Response:
+        if not is_let_in(request.headers, self._token()):
+            return JSONResponse({"error": REFUSAL}, 401, CHALLENGE)
         counters = self._book.counters
         encoded = encode_snapshot(self._shown(counters, counters.versions))
         return Response(encoded, media_type="application/vnd.msgpack")

@@ -19,7 +19,7 @@ from airbag_exporters.quality.checks import check_quality
 from airbag_exporters.quality.intake import Intake, IntakeMetrics
 from airbag_exporters.quality.ledger.open import open_ledger
 from airbag_exporters.quality.ledger.values import Ledger, LedgerUnavailable
-from airbag_exporters.quality.pages import Pages
+from airbag_exporters.quality.pages import SNAPSHOT, Pages
 from airbag_exporters.quality.sources import OnThread, Sources
 from airbag_exporters.quality.taking import BookTaker
 from airbag_exporters.quality.upkeep import Upkeep
@@ -37,7 +37,6 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         counting = parts.enter_context(ThreadPoolExecutor(1, "counting"))
         ledger = parts.enter_context(_ledger(config, counting, clock))
         book = counting.submit(Book, config, ledger, clock.now).result()
-        pages = Pages(book, clock)
 
         def reload() -> None:
             new = load_exporters(config_file)
@@ -46,15 +45,18 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
             intake.limits = new.quality.limits
             counting.submit(book.configure, new).result()
 
-        surface = Surface("airbag quality exporter", reload=reload, about=ABOUT, pages=pages.metrics(),
+        surface = Surface("airbag quality exporter", reload=reload, about=ABOUT,
                           links=[("/reference", "references"), ("/openapi.json", "OpenAPI")])  # fmt: skip
         taker = BookTaker(book, clock.now, surface.registry)
         metrics = IntakeMetrics(surface.registry)
         intake = Intake(taker, counting, config.quality.limits, _token(config), metrics)
+        pages = Pages(book, clock, lambda: intake.token)
+        surface.pages.extend(pages.metrics())
         parts.enter_context(Sources(config.quality, OnThread(taker, counting), surface.registry, metrics, clock))
         parts.enter_context(Upkeep(book, pages.fresh, counting, clock))
         app = Starlette(routes=[*surface.routes(), *pages.routes(), *intake.routes()])
-        serve(app, surface, web, own_auth=lambda path: path in Intake.PATHS and intake.token is not None)
+        own = {*Intake.PATHS, SNAPSHOT}
+        serve(app, surface, web, own_auth=lambda path: path in own and intake.token is not None)
 
 
 @contextmanager

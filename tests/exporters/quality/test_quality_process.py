@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import requests
+
 from tests.exporters.processes import assert_golden, assert_lints, running, shape
 from tests.fakes.wait import until
 
@@ -101,6 +103,9 @@ def test_wants_the_token_and_takes_a_new_one_at_a_reload(tmp_path: Path) -> None
             return exporter.post("/v1/predictions", PREDICTIONS, **headers).status_code
 
         assert (status(""), status("Bearer second"), status("Bearer first")) == (401, 401, 202)
+        snapshot = f"{exporter.url}/v1/snapshot"
+        assert requests.get(snapshot, timeout=5).status_code == 401
+        assert requests.get(snapshot, headers={"authorization": "Bearer first"}, timeout=5).ok
         token.write_text("second\n")
         assert exporter.post("/-/reload").ok
         assert (status("Bearer first"), status("Bearer second")) == (401, 202)

@@ -99,7 +99,7 @@ _LABELS = Shape((Part(families.LABELS, series_rows(RESULTS)),))
 
 @dataclass(frozen=True)
 class ModelSeries:
-    """How many series a model has: of each version on `/metrics`, and of its reference on `/reference`."""
+    """How many series a model has on `/metrics`."""
 
     serving: str
     model: str

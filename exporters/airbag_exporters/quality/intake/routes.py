@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -21,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from airbag.clock import Clock, SystemClock
 from airbag.errors import AirbagError
 from airbag_exporters.config import Limits
+from airbag_exporters.quality.bearer import CHALLENGE, REFUSAL, is_let_in
 from airbag_exporters.quality.columns import BadBatch
 from airbag_exporters.quality.intake.admission import Full, Hold, InFlight, Pace
 from airbag_exporters.quality.intake.formats import format_of, told_size
@@ -102,13 +102,8 @@ class Intake:
         return rows
 
     def _check_token(self, headers: Headers) -> None:
-        if self.token is None:
-            return
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode("latin-1"), self.token.encode())
-        if scheme.lower() != "bearer" or not right:
-            challenge = {"www-authenticate": 'Bearer realm="airbag"'}
-            raise Refused(Refusal(401, Reason.TOKEN, "a bearer token is needed, and the right one", challenge))
+        if not is_let_in(headers, self.token):
+            raise Refused(Refusal(401, Reason.TOKEN, REFUSAL, CHALLENGE))
 
     async def _body(self, upload: Upload, hold: Hold) -> bytes:
         largest = min(self.limits.body_bytes, self.limits.in_flight_bytes)
