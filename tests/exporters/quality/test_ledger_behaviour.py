@@ -198,6 +198,31 @@ def test_what_expired_before_a_commit_cannot_be_forgotten_after_it(bench: Bench)
     assert bench.expire() == ({7: 1}, 0)
 
 
+def test_an_early_label_that_met_its_prediction_cannot_be_forgotten_as_unmatched(bench: Bench) -> None:
+    bench.look(1, 2)
+    bench.ledger.commit(Change(early={1: b"a", 2: b"b"}))
+    bench.clock.time += 11
+    expired = bench.ledger.expire(bench.clock.time)
+    assert expired.labels == 2
+    bench.look(2)
+    bench.ledger.commit(Change(done=bench.rows(2)))
+    with pytest.raises(Conflict):
+        bench.ledger.forget(expired, {})
+    assert bench.expire() == ({}, 1)
+
+
+def test_what_expired_is_forgotten_once(bench: Bench) -> None:
+    bench.predict(1, 2)
+    bench.look(3)
+    bench.ledger.commit(Change(early={3: b"x"}))
+    bench.clock.time += 101
+    expired = bench.ledger.expire(bench.clock.time)
+    bench.ledger.forget(expired, {})
+    with pytest.raises(Conflict):
+        bench.ledger.forget(expired, {})
+    assert bench.ledger.pending() == 0
+
+
 def test_an_id_that_expired_may_come_again(bench: Bench) -> None:
     for owner in range(3):
         bench.predict(1, owner=owner)

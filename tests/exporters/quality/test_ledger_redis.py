@@ -16,6 +16,7 @@ from airbag.errors import StartError
 from airbag_exporters.config import RedisLedger
 from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.redis import SharedLedger, TakenOver, redis_ledger
+from airbag_exporters.quality.ledger.redis_link import script
 from airbag_exporters.quality.ledger.values import Change, Conflict, LedgerUnavailable, State
 from tests.exporters.quality.ledger_child import LIMITS, ROWS, Worker, open_it
 from tests.exporters.quality.ledger_kinds import Bench, redis_bench, waiting
@@ -404,6 +405,20 @@ def test_who_lost_its_name_does_not_get_it_back_from_a_redis_that_forgot(
     with pytest.raises(Conflict):
         new.ledger.commit(Change(blocks={"n": b"new"}))
     new.ledger.commit(Change(blocks={"n": b"new"}))
+
+
+def test_counters_are_not_written_again_under_a_name_that_was_taken_over(
+    server: RedisServer, begin: Callable[..., Bench]
+) -> None:
+    """As it goes when another process is faster, just after Redis forgot everything."""
+    new = begin("a")
+    new.predict(1, blocks={"n": b"new"})
+    with server.client() as client:
+        late = client.eval(script("redis_take.lua"), 1, "{airbag}", "a", "0123abcd", 7, 2, "n", "old", 0, 0)
+    assert late == [b"taken over"]
+    new.predict(2)
+    new.restart()
+    assert new.kept.blocks == {"n": b"new"}
 
 
 def test_a_full_redis_refuses_a_change_whole(server: RedisServer, begin: Callable[..., Bench]) -> None:

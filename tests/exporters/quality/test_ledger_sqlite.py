@@ -267,6 +267,12 @@ def test_the_file_does_not_grow_once_as_much_leaves_as_comes(tmp_path: Path) -> 
         sizes.append(sum(file.stat().st_size for file in (tmp_path / "state").iterdir()))
     assert bench.ledger.pending() == 20_000
     bench.ledger.close()
+    held = sqlite3.connect(tmp_path / "state" / "quality.db")
+    counts = [held.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("runs", "marks", "extras")]  # noqa: S608 - ours
+    held.close()
+    assert counts[0] <= 11
+    assert counts[1] <= 11
+    assert counts[2] == 10 * 50  # of what is held, those without a label
     assert sizes[-1] <= (32 << 20) + (8 << 20)  # the write-ahead log, and what is held twice over
     assert (tmp_path / "state" / "quality.db").stat().st_size < 8 << 20
     assert max(sizes[40:]) - sizes[40] < 20 << 20
