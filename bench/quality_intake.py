@@ -14,7 +14,6 @@ import http.client
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -22,7 +21,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +75,13 @@ def columns(start: int, rows: int) -> dict[str, Any]:
 def ndjson(start: int, rows: int) -> bytes:
     """Features by name, the way that people write them."""
     made = columns(start, rows)
-    names, values = list(made["features"]), zip(*made["features"].values(), strict=True)
+    rows = zip(*(column.tolist() for column in made["features"].values()), strict=True)
     lines = [
-        msgspec.json.encode({
-            "id": key, "model_name": "m00", "model_version": "1", "score": score,
-            "features": dict(zip(names, row, strict=True)),
-        })
-        for key, score, row in zip(made["id"], made["score"].tolist(), [[float(v) for v in row] for row in values], strict=True)
+        msgspec.json.encode(
+            {"id": key, "model_name": "m00", "model_version": "1", "score": score,
+             "features": dict(zip(FEATURES, row, strict=True))}
+        )
+        for key, score, row in zip(made["id"], made["score"].tolist(), rows, strict=True)
     ]  # fmt: skip
     return b"\n".join(lines)
 
@@ -156,12 +154,12 @@ def configure(folder: Path) -> Path:
     return path
 
 
-def bodies(format: Format, count: int, first: int) -> list[bytes]:
+def bodies(form: Format, count: int, first: int) -> list[bytes]:
     """Batches whose ids nobody sent before."""
-    return [format.write(first + number * format.rows, format.rows) for number in range(count)]
+    return [form.write(first + number * form.rows, form.rows) for number in range(count)]
 
 
-def send(exporter: Exporter, format: Format, batches: Sequence[bytes]) -> float:
+def send(exporter: Exporter, form: Format, batches: Sequence[bytes]) -> float:
     """Rows per second at which they were accepted."""
     host = exporter.url.removeprefix("http://")
     waiting = iter(batches)
@@ -175,7 +173,7 @@ def send(exporter: Exporter, format: Format, batches: Sequence[bytes]) -> float:
                 body = next(waiting, None)
             if body is None or refused:
                 return connection.close()
-            connection.request("POST", "/v1/predictions", body, {"Content-Type": format.content_type})
+            connection.request("POST", "/v1/predictions", body, {"Content-Type": form.content_type})
             answer = connection.getresponse()
             said = answer.read()
             if answer.status != 202:
@@ -190,10 +188,10 @@ def send(exporter: Exporter, format: Format, batches: Sequence[bytes]) -> float:
     took = time.perf_counter() - begun
     if refused:
         raise SystemExit(f"a batch was not taken: {refused[0].decode()}")
-    return len(batches) * format.rows / took
+    return len(batches) * form.rows / took
 
 
-def bare(config: Path, format: Format, batches: Sequence[bytes]) -> float:
+def bare(config: Path, form: Format, batches: Sequence[bytes]) -> float:
     """Rows per second of decoding and counting alone, on the exporter's core."""
     models = Models(load(config, ExportersConfig))
     owner = Owner("main", "m00", "1")
@@ -202,11 +200,11 @@ def bare(config: Path, format: Format, batches: Sequence[bytes]) -> float:
     os.sched_setaffinity(0, {SERVER})
     begun = time.perf_counter()
     for body in batches:
-        for part in decode_predictions(body, format.content_type, models, 0.0).parts:
+        for part in decode_predictions(body, form.content_type, models, 0.0).parts:
             count_predictions(spec, block, part)
     took = time.perf_counter() - begun
     os.sched_setaffinity(0, {CLIENT})
-    return len(batches) * format.rows / took
+    return len(batches) * form.rows / took
 
 
 @contextmanager
@@ -226,7 +224,8 @@ def scrape_ms(exporter: Exporter) -> float:
     for number in range(MODELS):
         for version in range(1, VERSIONS + 1):
             event = {"model_name": f"m{number:02}", "model_version": version, "score": 0.4}
-            assert exporter.post("/v1/predictions", json.dumps([event]), content_type="application/json").ok
+            answer = exporter.post("/v1/predictions", json.dumps([event]), content_type="application/json")
+            answer.raise_for_status()
     took = []
     headers = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "gzip"}
     with requests.Session() as session:
@@ -252,23 +251,23 @@ def main() -> None:
         with exporter_on_one_core(config) as (exporter, process):
             metrics["rss_mib_idle"] = Measured(mib(process), "MiB", 90.0)
             peak = 0.0
-            for format in FORMATS:
-                count = max(8, int(format.target * SECONDS / format.rows))
+            for form in FORMATS:
+                count = max(8, int(form.target * SECONDS / form.rows))
                 rates, floors = [], []
                 for _ in range(3):
-                    batches = bodies(format, count // 3, first)
-                    first += len(batches) * format.rows
-                    rates.append(send(exporter, format, batches))
-                    floors.append(bare(config, format, batches))
+                    batches = bodies(form, count // 3, first)
+                    first += len(batches) * form.rows
+                    rates.append(send(exporter, form, batches))
+                    floors.append(bare(config, form, batches))
                     peak = max(peak, mib(process))
                     del batches
                     gc.collect()
-                unit = "events" if format.name == "ndjson" else "rows"
-                metrics[f"{format.name}_{unit}_per_second"] = Measured(
-                    statistics.median(rates), f"{unit}/s", format.target, "higher", "bare decode and count",
+                unit = "events" if form.name == "ndjson" else "rows"
+                metrics[f"{form.name}_{unit}_per_second"] = Measured(
+                    statistics.median(rates), f"{unit}/s", form.target, "higher", "bare decode and count",
                     statistics.median(floors),
                 )  # fmt: skip
-                print(f"{format.name}: {rates} over HTTP, {floors} bare", flush=True)
+                print(f"{form.name}: {rates} over HTTP, {floors} bare", flush=True)
             metrics["rss_mib"] = Measured(peak, "MiB", 250.0)
             metrics["scrape_ms"] = Measured(scrape_ms(exporter), "ms", 60.0)
     os.sched_setaffinity(0, {SERVER, CLIENT})

@@ -26,10 +26,15 @@ sys.path.insert(0, str(ROOT))
 
 from airbag.clock import SystemClock  # noqa: E402 - the checkout's, as the tests have it
 from airbag_exporters.config import RedisLedger  # noqa: E402
-from airbag_exporters.quality.ledger.local import Limits  # noqa: E402
 from airbag_exporters.quality.ledger.redis import redis_ledger  # noqa: E402
 from airbag_exporters.quality.ledger.sqlite import sqlite_ledger  # noqa: E402
-from airbag_exporters.quality.ledger.values import WAITING, Change, Ledger, State  # noqa: E402
+from airbag_exporters.quality.ledger.values import (  # noqa: E402
+    WAITING,
+    Change,
+    Ledger,
+    Limits,
+    State,
+)
 from bench._report import Measured, report  # noqa: E402
 from tests.fakes.redis_server import redis_server  # noqa: E402
 

@@ -20,6 +20,8 @@ Url = Annotated[str, written_as(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", "http(s)://
 class Limits(Section):
     """What the intake takes. Beyond `in_flight_bytes` of bodies at once it answers 503, which says: later, please.
 
+    A body never takes more than that either, whatever `body_bytes` and `decompressed_bytes` say.
+
     `events_per_second` bounds what all clients together may send in the long run; beyond it they are told 429.
     """
 
@@ -66,7 +68,8 @@ class Aggregate(Section):
 class Quality(Section):
     """The section `quality`. With a `token` every intake path wants it as a bearer token.
 
-    Predictions wait for their label for `label_ttl`, at most `pending_max` at a time. `replica` names this process
+    Predictions are remembered for `label_ttl`, at most `pending_max` at a time, those that had their label included:
+    their second delivery must not count. `replica` names this process
     among those that share one Redis; two with the same name must never run at once. Without `redis` the join and the
     counters lie in `state_folder`, and without that in memory, which a restart forgets.
     """
@@ -86,6 +89,13 @@ class Quality(Section):
     version_ttl: Annotated[Duration, Field(ge=60)] = 7 * 86_400.0
     role_window: Annotated[Duration, Field(ge=1)] = 3600.0
     series_max: Annotated[int, Field(gt=0)] = 200_000
+
+    @model_validator(mode="after")
+    def _reads_no_file_twice(self) -> Self:
+        paths = [file.path for file in self.files]
+        if len(set(paths)) < len(paths):
+            raise ValueError("names a file twice; its lines would be counted by either and by both")
+        return self
 
 
 class Pipeline(Section):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from airbag_exporters.config import ExportersConfig
-from airbag_exporters.quality.columns import OTHER, BadBatch, Coded, Keys, Labels, Owner, Predictions
+from airbag_exporters.quality.columns import OTHER, BadBatch, Coded, Keys, Labels, Owner, Predictions, portions
 from airbag_exporters.quality.counters import Counters, Draft, without
 from airbag_exporters.quality.counting import count_outcomes, count_predictions
 from airbag_exporters.quality.early import packed, unpacked
 from airbag_exporters.quality.joining import at_once, extras, outcomes, owner_hash, waiting
+from airbag_exporters.quality.ledger.open import limits_of
 from airbag_exporters.quality.ledger.values import WAITING, Change, Conflict, Ledger, Looked, State
 from airbag_exporters.quality.models import Models, Spec
 from airbag_exporters.quality.pipelines.runs import Runs
@@ -34,7 +36,8 @@ class Book:
 
     Every `take_*` looks at what is known of the ids, counts what is new into a draft, and commits ids and counters as
     one. What raises has taken nothing: BadBatch, LedgerUnavailable, or Conflict when other replicas were faster each
-    time.
+    time. Only a batch of more rows than the ledger likes is taken in portions, of which some may stay: those who send
+    it again send the same ids.
     """
 
     def __init__(self, config: ExportersConfig, ledger: Ledger, now: Callable[[], float]) -> None:
@@ -53,6 +56,7 @@ class Book:
         """Go on with another configuration, and with references read anew. Counters that still fit are kept."""
         self.config, self.models = config, Models(config)
         self.counters = self.counters.relaid(self.spec)
+        self._ledger.bound(limits_of(config.quality))
 
     def spec(self, owner: Owner) -> Spec:
         """What is known of an owner's model."""
@@ -60,17 +64,24 @@ class Book:
 
     def take_predictions(self, batch: Sequence[Predictions], cursors: Mapping[str, str] | None = None) -> int:
         """Count predictions that are new and let those with an id wait for their label. How many rows came."""
-        self._until_agreed(lambda: self._predict(batch, cursors or {}))
+        *ahead, last = portions(batch, self._ledger.batch_rows_max)
+        for portion in ahead:
+            self._until_agreed(partial(self._predict, portion, {}))
+        self._until_agreed(partial(self._predict, last, cursors or {}))
         return sum(len(each) for each in batch)
 
     def take_labels(self, labels: Labels, cursors: Mapping[str, str] | None = None) -> int:
         """Count each label that has a prediction, once. How many came."""
-        self._until_agreed(lambda: self._label(labels, cursors or {}))
+        most = self._ledger.batch_rows_max
+        *ahead, last = [labels.take(slice(start, start + most)) for start in range(0, len(labels), most)] or [labels]
+        for portion in ahead:
+            self._until_agreed(partial(self._label, portion, {}))
+        self._until_agreed(partial(self._label, last, cursors or {}))
         return len(labels)
 
     def take_runs(self, runs: Runs, cursors: Mapping[str, str] | None = None) -> int:
         """Count runs of pipelines, each once. How many came."""
-        self._until_agreed(lambda: self._run(runs, cursors or {}))
+        self._until_agreed(partial(self._run, runs, cursors or {}))
         return len(runs)
 
     def expire(self) -> bool:
@@ -85,7 +96,10 @@ class Book:
             draft.labels(owner.serving, owner.model, EXPIRED, count)
         if expired.labels:
             draft.labels(*self._nobody(), UNMATCHED, expired.labels)
-        self._ledger.forget(expired, draft.changed())
+        try:
+            self._ledger.forget(expired, draft.changed())
+        except Conflict:  # a label came meanwhile; the next look knows
+            return True
         self.counters = draft.counters()
         return True
 
@@ -276,9 +290,15 @@ class _Change:
         self.owners: dict[int, Owner] = {}
 
     def whole(self, cursors: Mapping[str, str]) -> Change:
-        none = np.empty(0, WAITING)
-        new, done = np.concatenate([none, *self.new]), np.concatenate([none, *self.done])
+        new, done = _together(self.new), _together(self.done)
         return Change(new, self.extras, done, self.early, self.owners, {}, cursors)
+
+
+def _together(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """As bytes, which numpy copies several times as fast as field by field."""
+    opaque = np.dtype((np.void, WAITING.itemsize))
+    whole: NDArray[np.void] = np.concatenate([np.empty(0, opaque), *(part.view(opaque) for part in parts)])
+    return whole.view(WAITING)
 
 
 def _by_row(known: Mapping[int, bytes], places: NDArray[np.intp]) -> dict[int, bytes]:

@@ -51,7 +51,7 @@ class Coded:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Coded:
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Coded:
         """Those rows; the values stay as they are."""
         return Coded(self.values, self.codes[rows])
 
@@ -108,6 +108,11 @@ class Labels:
     def __len__(self) -> int:
         return len(self.at)
 
+    def take(self, rows: slice) -> Labels:
+        """Those rows."""
+        actual = self.actual[rows] if isinstance(self.actual, np.ndarray) else self.actual.take(rows)
+        return Labels(self.keys[rows], actual, self.at[rows])
+
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -134,6 +139,14 @@ class Outcomes:
 
     def __len__(self) -> int:
         return len(self.delay)
+
+
+def portions(batch: Sequence[Predictions], rows: int) -> list[Sequence[Predictions]]:
+    """A batch in portions of at most `rows` rows: mostly the batch itself."""
+    if sum(len(part) for part in batch) <= rows:
+        return [batch]
+    starts = [(part, start) for part in batch for start in range(0, len(part), rows)]
+    return [[part.take(np.arange(start, min(start + rows, len(part))))] for part, start in starts]
 
 
 def _taken(column: object, rows: NDArray[np.intp]) -> object:

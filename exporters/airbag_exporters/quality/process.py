@@ -54,6 +54,7 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         surface.pages.extend(pages.metrics())
         parts.enter_context(Sources(config.quality, OnThread(taker, counting), surface.registry, metrics, clock))
         parts.enter_context(Upkeep(book, pages.fresh, counting, clock))
+        parts.callback(ledger.give_up)  # the first to be called, for the others wait for the thread that counts
         app = Starlette(routes=[*surface.routes(), *pages.routes(), *intake.routes()])
         own = {*Intake.PATHS, SNAPSHOT}
         serve(app, surface, web, own_auth=lambda path: path in own and intake.token is not None)
@@ -62,12 +63,11 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
 @contextmanager
 def _ledger(config: ExportersConfig, counting: Executor, clock: SystemClock) -> Iterator[Ledger]:
     """The ledger, opened, used and closed by the one thread that counts."""
-    try:
-        ledger = counting.submit(open_ledger, config.quality, clock).result()
-    except LedgerUnavailable as error:
-        raise StartError(str(error)) from error
+    ledger = counting.submit(open_ledger, config.quality, clock).result()
     try:
         yield ledger
+    except LedgerUnavailable as error:
+        raise StartError(str(error)) from error
     finally:
         counting.submit(ledger.close).result()
 

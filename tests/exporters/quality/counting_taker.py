@@ -13,9 +13,8 @@ from airbag_exporters.config import ExportersConfig
 from airbag_exporters.quality.book import Book
 from airbag_exporters.quality.columns import Keys, Owner
 from airbag_exporters.quality.intake import Kind
-from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.memory import memory_ledger
-from airbag_exporters.quality.ledger.values import Change, Expired, Kept, Ledger, Looked
+from airbag_exporters.quality.ledger.values import Change, Expired, Kept, Ledger, Limits, Looked
 from airbag_exporters.quality.taking import BookTaker
 
 CONFIG = """

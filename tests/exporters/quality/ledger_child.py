@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbag_exporters.config import RedisLedger
-from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.redis import redis_ledger
 from airbag_exporters.quality.ledger.sqlite import sqlite_ledger
-from airbag_exporters.quality.ledger.values import Change, Ledger, LedgerUnavailable, State
+from airbag_exporters.quality.ledger.values import Change, Ledger, LedgerUnavailable, Limits, State
 from tests.exporters.quality.ledger_kinds import waiting
 from tests.fakes.clock import SetClock
 

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airbag_exporters.config import RedisLedger
-from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.memory import memory_ledger
 from airbag_exporters.quality.ledger.redis import redis_ledger
 from airbag_exporters.quality.ledger.sqlite import sqlite_ledger
-from airbag_exporters.quality.ledger.values import WAITING, Change, Kept, Ledger, Looked, State
+from airbag_exporters.quality.ledger.values import WAITING, Change, Kept, Ledger, Limits, Looked, State
 from tests.fakes.clock import SetClock
 
 _PREFIX = itertools.count()

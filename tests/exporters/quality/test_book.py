@@ -349,3 +349,35 @@ def _play(desk: Desk, events: list[tuple[str, str, float]]) -> None:
     assert taken == found["joined"] + found["expired"] + desk.ledger.pending()
     assert desk.ledger.pending() <= 5
     desk.ledger.close()
+
+
+def test_a_batch_of_more_rows_than_the_ledger_takes_at_once_is_taken_in_portions() -> None:
+    desk = Desk(text=CONFIG.replace("pending_max: 5", "pending_max: 50"))
+    small = Small(desk.ledger)
+    desk.book._ledger = small  # type: ignore[assignment]
+    desk.predict("abcdefg", "1111111")
+    desk.book.take_predictions([desk.rows("hi", "11"), desk.rows("jk", "11", DIGITS._replace(version="4"))], {"f": "9"})
+    desk.label("abcdhbk", "1110111")
+    assert (desk.predicted(), desk.right()) == (9, (4, 1))
+    assert desk.labels() == {"joined": 6, "duplicate": 1}
+    assert small.sizes == [3, 3, 1, 2, 2, 3, 2, 1]
+    assert small.cursors == [{}, {}, {}, {}, {"f": "9"}, {}, {}, {}]
+
+
+class Small:
+    """A ledger that takes three rows at once, and tells what it was given."""
+
+    batch_rows_max = 3
+
+    def __init__(self, inner: Ledger) -> None:
+        self._inner = inner
+        self.sizes: list[int] = []
+        self.cursors: list[object] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def commit(self, change: Change) -> None:
+        self.sizes.append(len(change.new) + len(change.done))
+        self.cursors.append(change.cursors)
+        self._inner.commit(change)

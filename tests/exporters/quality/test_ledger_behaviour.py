@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from airbag_exporters.quality.columns import Owner
-from airbag_exporters.quality.ledger.local import Limits
-from airbag_exporters.quality.ledger.values import Change, Conflict, State
+from airbag_exporters.quality.ledger.values import Change, Conflict, Limits, State
 from tests.exporters.quality.ledger_kinds import LIMITS, Bench, memory_bench, redis_bench, sqlite_bench
 from tests.fakes.redis_server import redis_server
 

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airbag_exporters.quality.ledger.local import Limits
-from airbag_exporters.quality.ledger.values import Change, State
+from airbag_exporters.quality.ledger.values import Change, Limits, State
 from tests.exporters.quality.ledger_kinds import Bench, memory_bench, redis_bench, sqlite_bench
 from tests.fakes.redis_server import redis_server
 

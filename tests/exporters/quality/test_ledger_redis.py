@@ -14,10 +14,9 @@ import pytest
 
 from airbag.errors import StartError
 from airbag_exporters.config import RedisLedger
-from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.redis import SharedLedger, TakenOver, redis_ledger
 from airbag_exporters.quality.ledger.redis_link import script
-from airbag_exporters.quality.ledger.values import Change, Conflict, LedgerUnavailable, State
+from airbag_exporters.quality.ledger.values import Change, Conflict, LedgerUnavailable, Limits, State
 from tests.exporters.quality.ledger_child import LIMITS, ROWS, Worker, open_it
 from tests.exporters.quality.ledger_kinds import Bench, redis_bench, waiting
 from tests.exporters.quality.test_ledger_crashes import Child, agreeing_steps

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 
 from airbag.errors import StartError
-from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.packing import packed, unpacked
 from airbag_exporters.quality.ledger.sqlite import sqlite_ledger
-from airbag_exporters.quality.ledger.values import WAITING, Change, LedgerUnavailable, State
+from airbag_exporters.quality.ledger.values import WAITING, Change, LedgerUnavailable, Limits, State
 from tests.exporters.quality.ledger_kinds import LIMITS, Bench, sqlite_bench, waiting
 from tests.exporters.quality.test_ledger_crashes import Child, agreeing_steps
 from tests.fakes.clock import SetClock

@@ -42,7 +42,7 @@ def test_more_series_than_allowed_are_refused_with_the_model_that_has_most() -> 
 
 
 def test_a_translation_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"models\[1\].quality.kind: needs sacrebleu, .*tfs-airbag\[translation\]"):
         check_quality(config())
 
@@ -62,3 +62,9 @@ def test_aggregating_needs_replicas(tmp_path: Path) -> None:
     done = CliRunner().invoke(exporter, ["quality", "--aggregate", f"--config.file={path}", "--config.check"])
     assert isinstance(done.exception, ConfigError)
     assert "quality.aggregate: is missing" in str(done.exception)
+
+
+def test_a_file_that_is_named_twice_is_refused() -> None:
+    files = "quality: {files: [{path: a, kind: labels}, {path: a, kind: predictions}]}\n"
+    with pytest.raises(ConfigError, match="quality: names a file twice"):
+        config(files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 import numpy as np
@@ -20,6 +20,7 @@ from airbag_exporters.quality.ledger.values import (
     Expired,
     Kept,
     LedgerUnavailable,
+    Limits,
     Looked,
     State,
 )
@@ -31,15 +32,6 @@ DONE, EXTRA = 1, 2
 _OPAQUE = np.dtype((np.void, WAITING.itemsize))  # a row as bytes, which numpy copies faster than field by field
 _AT_ONCE = 100_000  # rows that one call of `expire` reports
 _ROOM = 1 << 20  # rows beyond `pending_max` that may come before `expire` is called
-
-
-@dataclass(frozen=True)
-class Limits:
-    """At most `pending_max` predictions for `label_ttl` seconds, as many labels without one for `early_label_ttl`."""
-
-    pending_max: int
-    label_ttl: float
-    early_label_ttl: float
 
 
 @dataclass(frozen=True)
@@ -112,6 +104,10 @@ class LocalLedger:
     def load(self) -> Kept:
         self._memory, kept = self._store.load(self._limits)
         return kept
+
+    def bound(self, limits: Limits) -> None:
+        held_at_most = self._memory.waiting.capacity - _ROOM
+        self._limits = replace(limits, pending_max=min(limits.pending_max, held_at_most))
 
     def look(self, keys: Keys) -> Looked:
         waiting, early = self._memory.waiting, self._memory.early

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from airbag.clock import Clock
 from airbag_exporters.quality.ledger.keyindex import Places
-from airbag_exporters.quality.ledger.local import Entry, Limits, LocalLedger, Memory
-from airbag_exporters.quality.ledger.values import Kept
+from airbag_exporters.quality.ledger.local import Entry, LocalLedger, Memory
+from airbag_exporters.quality.ledger.values import Kept, Limits
 
 
 class _Nowhere:

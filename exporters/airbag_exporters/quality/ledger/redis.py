@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from airbag.clock import Clock
 from airbag_exporters.config import RedisLedger
 from airbag_exporters.quality.columns import Keys, Owner
-from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.redis_expiry import BODY, Due, find_due
 from airbag_exporters.quality.ledger.redis_link import KEY, ROWS_AT_ONCE, Argument, Link, script
 from airbag_exporters.quality.ledger.values import (
@@ -34,6 +33,7 @@ from airbag_exporters.quality.ledger.values import (
     Expired,
     Kept,
     LedgerUnavailable,
+    Limits,
     Looked,
     State,
 )
@@ -90,6 +90,9 @@ class SharedLedger:
         self._owners = {int(number): _owner(data) for number, data in owners.items()}
         self._cursors = {name.decode(): data.decode() for name, data in cursors.items()}
         return Kept(dict(self._owners), dict(self._blocks), dict(self._cursors))
+
+    def bound(self, limits: Limits) -> None:
+        self._limits = limits
 
     def look(self, keys: Keys) -> Looked:
         values = self._link.records(keys.tobytes())

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airbag_exporters.quality.ledger.local import Limits
 from airbag_exporters.quality.ledger.redis_link import KEY, ROWS_AT_ONCE, Link
-from airbag_exporters.quality.ledger.values import WAITING
+from airbag_exporters.quality.ledger.values import WAITING, Limits
 
 BODY = WAITING.itemsize - KEY
 """Bytes of a prediction in its record, after the letter of its state."""

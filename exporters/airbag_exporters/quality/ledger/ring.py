@@ -38,9 +38,14 @@ class Ring:
         return self.tail - self.head
 
     @property
+    def capacity(self) -> int:
+        """How many rows it can hold; what was asked for, or more."""
+        return self._mask + 1 - SLACK
+
+    @property
     def room(self) -> int:
         """How many rows can still be added."""
-        return self._mask + 1 - SLACK - len(self)
+        return self.capacity - len(self)
 
     def start_at(self, position: int) -> None:
         """Count from here; only while it is empty."""

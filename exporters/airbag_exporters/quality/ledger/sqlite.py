@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from airbag.clock import Clock
 from airbag_exporters.quality.columns import Owner
 from airbag_exporters.quality.ledger.keyindex import Places
-from airbag_exporters.quality.ledger.local import DONE, EARLY, EXTRA, Entry, Limits, LocalLedger, Memory
+from airbag_exporters.quality.ledger.local import DONE, EARLY, EXTRA, Entry, LocalLedger, Memory
 from airbag_exporters.quality.ledger.packing import packed, summed, unpacked, unsummed
 from airbag_exporters.quality.ledger.ring import Ring
 from airbag_exporters.quality.ledger.sqlite_file import NAME, connect, damaged, hold
-from airbag_exporters.quality.ledger.values import Kept, LedgerUnavailable
+from airbag_exporters.quality.ledger.values import Kept, LedgerUnavailable, Limits
 
 Run = Callable[[str, Iterable[Sequence[object]]], object]
 _RUN_ROWS = 1 << 16  # a batch that is larger takes several runs, so that they can go one by one

@@ -28,6 +28,15 @@ WAITING = np.dtype(
 """A prediction that waits for its label, or that had it."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """At most `pending_max` predictions for `label_ttl` seconds, as many labels without one for `early_label_ttl`."""
+
+    pending_max: int
+    label_ttl: float
+    early_label_ttl: float
+
+
 class State(IntEnum):
     """What a ledger knows of an id."""
 
@@ -118,6 +127,9 @@ class Ledger(Protocol):
 
     def load(self) -> Kept:
         """What was kept; called once, before anything else."""
+
+    def bound(self, limits: Limits) -> None:
+        """Keep to these from now on. Room for many more than at the start comes with the next one."""
 
     def look(self, keys: Keys) -> Looked:
         """What is known of these ids. No key may stand twice in `keys`."""
