@@ -33,6 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
     head_seconds = 10.0  # from the connection or the first byte to the end of the headers
     body_seconds = 60.0  # from there to the end of the body
     head_bytes = 64 * 1024
+    waiting_bytes = 1 << 20  # of a body that the application has not asked for yet
 
     _deadline: asyncio.TimerHandle | None = None
     _unused_bytes = 0  # of a head or a trailer that does not end
@@ -62,8 +63,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """As in the base class, which would pause after every single read of a large body."""
         self._unused_bytes = 0
-        super().on_body(body)
+        if self.cycle.response_complete:
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > self.waiting_bytes:
+            self.flow.pause_reading()
+        self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         self._unused_bytes = 0

@@ -114,9 +114,9 @@ def arrow(start: int, rows: int) -> bytes:
 
 
 FORMATS = (
-    Format("ndjson", "application/x-ndjson", 2_000, 120_000, ndjson),
-    Format("columnar", "application/json", 4_000, 250_000, columnar),
-    Format("arrow", "application/vnd.apache.arrow.stream", 16_000, 1_000_000, arrow),
+    Format("ndjson", "application/x-ndjson", 8_000, 120_000, ndjson),
+    Format("columnar", "application/json", 16_000, 250_000, columnar),
+    Format("arrow", "application/vnd.apache.arrow.stream", 32_000, 1_000_000, arrow),
 )
 
 

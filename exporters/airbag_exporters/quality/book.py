@@ -195,14 +195,13 @@ class Book:
         if labelled:
             change.done.append(rows)
             return
-        with_label = np.zeros(len(rows), dtype=bool)
-        with_label[list(early)] = True
         if early:
-            self._meet(draft, owner, rows[with_label], kept, [early[row] for row in sorted(early)])
-        change.done.append(rows[with_label])
-        change.new.append(rows[~with_label])
-        known = set(rows["key"][with_label].tolist())
-        change.extras |= {key: data for key, data in kept.items() if key not in known}
+            labelled_rows = sorted(early)
+            self._meet(draft, owner, rows[labelled_rows], kept, [early[row] for row in labelled_rows])
+            change.done.append(rows[labelled_rows])
+            rows = np.delete(rows, labelled_rows)
+        change.new.append(rows)
+        change.extras |= kept
 
     def _meet(
         self, draft: Draft, owner: Owner, rows: NDArray[np.void], kept: Mapping[int, bytes], labels: Sequence[bytes]
@@ -296,6 +295,8 @@ class _Change:
 
 def _together(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     """As bytes, which numpy copies several times as fast as field by field."""
+    if len(parts) == 1:
+        return parts[0]
     opaque = np.dtype((np.void, WAITING.itemsize))
     whole: NDArray[np.void] = np.concatenate([np.empty(0, opaque), *(part.view(opaque) for part in parts)])
     return whole.view(WAITING)

@@ -50,14 +50,15 @@ def waiting(spec: Spec, predictions: Predictions, since: float) -> NDArray[np.vo
 
 def extras(spec: Spec, predictions: Predictions) -> dict[int, bytes]:
     """By key, what the label needs of a prediction beside its row: a translation, or the probability of each class."""
-    keys = [] if predictions.keys is None else predictions.keys.tolist()
+    if predictions.keys is None:
+        return {}
     if spec.quality.kind == "translation" and predictions.texts is not None:
-        return {key: text.encode() for key, text in zip(keys, predictions.texts, strict=True)}
+        return {key: text.encode() for key, text in zip(predictions.keys.tolist(), predictions.texts, strict=True)}
     if predictions.scores is None:
         return {}
-    known = ~np.isnan(predictions.scores[:, 0])
-    scores = np.ascontiguousarray(predictions.scores, dtype="<f8")
-    return {keys[row]: scores[row].tobytes() for row in np.flatnonzero(known).tolist()}
+    known = np.flatnonzero(~np.isnan(predictions.scores[:, 0]))
+    scores = np.ascontiguousarray(predictions.scores[known], dtype="<f8")
+    return {key: row.tobytes() for key, row in zip(predictions.keys[known].tolist(), scores, strict=True)}
 
 
 def at_once(spec: Spec, predictions: Predictions) -> Outcomes:

@@ -37,7 +37,7 @@ class KeyIndex:
 
         MemoryError leaves it as it was.
         """
-        bits = max(_SLOTS_MIN, int(expected * 2.5)).bit_length()
+        bits = max(_SLOTS_MIN, int(expected * 5)).bit_length()
         self._tags, self._places = np.zeros(1 << bits, np.uint8), np.empty(1 << bits, np.uint32)
         self._slot_shift, self._tag_shift = np.uint64(64 - bits), np.uint64(64 - bits - 8)
         self._mask = (1 << bits) - 1
