@@ -72,6 +72,7 @@ def running(kind: str, config: Path, *flags: str) -> Iterator[Exporter]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    assert process.returncode in (0, -signal.SIGKILL), f"the {kind} exporter ended with {process.returncode}"
 
 
 def shape(page: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import re
 from typing import Annotated
 
@@ -14,6 +16,11 @@ Value = float | str | None
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Class = str | int | float
 Named = dict[str, Value]
+
+
+# Structs of which one derives from the other may crash the interpreter when it collects them at its very end (msgspec
+# 0.19 to 0.22); what is frozen by then is not collected.
+atexit.register(gc.freeze)
 
 
 class Prediction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
