@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 import requests
 import yaml
-from tests.fakes.redis_server import redis_server
 
 from airbag_exporters.quality.reference.value import Reference, load_reference
 from tests.fakes.binaries import find
 from tests.fakes.ports import free_port
+from tests.fakes.redis_server import redis_server
 from tests.fakes.wait import until
 from tests.stories.replay import oracle, rows
 
