@@ -35,11 +35,14 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from airbag.config import load  # noqa: E402
+from airbag.serving.quality import ModelQuality  # noqa: E402
 from airbag_exporters.config import ExportersConfig  # noqa: E402
-from airbag_exporters.quality.columns import Owner  # noqa: E402
-from airbag_exporters.quality.counting import Block, Layout, count_predictions  # noqa: E402
+from airbag_exporters.quality.columns import Owner, Predictions  # noqa: E402
+from airbag_exporters.quality.counting import Block, Layout, count_predictions, families  # noqa: E402
 from airbag_exporters.quality.decode import decode_predictions  # noqa: E402
-from airbag_exporters.quality.models import Models  # noqa: E402
+from airbag_exporters.quality.models import Models, Spec  # noqa: E402
+from airbag_exporters.quality.reference.compare import psi  # noqa: E402
+from airbag_exporters.quality.reference.value import Reference  # noqa: E402
 from bench._report import Measured, report  # noqa: E402 - beside us, like the tests' processes
 from bench.quality_peers import drift_by_peers  # noqa: E402
 from tests.exporters.processes import Exporter, running  # noqa: E402
@@ -127,17 +130,40 @@ def reference(folder: Path) -> None:
     features = {name: rng.normal(size=rows) for name in FEATURES}
     score = rng.random(rows)
 
-    def profile(column: np.ndarray[Any, Any]) -> dict[str, Any]:
-        edges = np.quantile(column, np.linspace(0, 1, BINS + 1)[1:-1])
-        le = [int(np.count_nonzero(column <= edge)) for edge in [*edges, np.inf]]
-        return {"kind": "numeric", "edges": edges.tolist(), "le": le,
-                "minimum": float(column.min()), "maximum": float(column.max())}  # fmt: skip
-
     document = {
         "format": 1, "rows": rows, "features": {name: profile(column) for name, column in features.items()},
         "score": profile(score), "score_edges": np.quantile(score, np.linspace(0, 1, 51)[1:-1]).tolist(),
     }  # fmt: skip
     (folder / "airbag_reference.json").write_text(json.dumps(document))
+
+
+def profile(column: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Of one feature, as the reference's file has it."""
+    edges = np.quantile(column, np.linspace(0, 1, BINS + 1)[1:-1])
+    le = [int(np.count_nonzero(column <= edge)) for edge in [*edges, np.inf]]
+    return {"kind": "numeric", "edges": edges.tolist(), "le": le,
+            "minimum": float(column.min()), "maximum": float(column.max())}  # fmt: skip
+
+
+def drift_here(known: np.ndarray[Any, Any], live: np.ndarray[Any, Any]) -> tuple[float, list[float]]:
+    """Rows per second of counting `live` (n, 20) and computing the PSI of every feature; and these."""
+    profiles = {name: profile(known[:, at]) for at, name in enumerate(FEATURES)}
+    document = {"format": 1, "rows": len(known), "features": profiles}
+    owner = Owner("main", "m", "1")
+    spec = Spec(
+        "main", "m", ("0", "1"), ModelQuality(kind="binary"), Reference.model_validate_json(json.dumps(document))
+    )
+    block = Block(Layout.of(spec, owner))
+    os.sched_setaffinity(0, {SERVER})
+    begun = time.perf_counter()
+    columns = {name: np.ascontiguousarray(live[:, at]) for at, name in enumerate(FEATURES)}
+    count_predictions(spec, block, Predictions(owner, np.zeros(len(live)), features=columns))
+    le = block.of(families.FEATURE_LE).reshape(-1, BINS + 1)[: len(FEATURES)]  # each begins with the series `start`
+    found = [
+        psi(np.diff(counts), np.diff(profiles[name]["le"], prepend=0))
+        for name, counts in zip(FEATURES, le, strict=True)
+    ]
+    return len(live) / (time.perf_counter() - begun), found
 
 
 def configure(folder: Path) -> Path:
@@ -270,8 +296,7 @@ def main() -> None:
                 print(f"{form.name}: {rates} over HTTP, {floors} bare", flush=True)
             metrics["rss_mib"] = Measured(peak, "MiB", 250.0)
             metrics["scrape_ms"] = Measured(scrape_ms(exporter), "ms", 60.0)
-    os.sched_setaffinity(0, {SERVER, CLIENT})
-    metrics |= drift_by_peers(metrics["arrow_rows_per_second"].value)
+    metrics |= drift_by_peers(drift_here)
     report("quality_intake", metrics)
 
 

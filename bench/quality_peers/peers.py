@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench._report import Measured
 from bench.quality_peers.environments import NotInstalled, python_of
@@ -47,25 +49,28 @@ PEERS = (
 )
 
 
-def drift_by_peers(ours: float) -> dict[str, Measured]:
-    """`ours`, rows per second, beside each peer's. A peer that cannot be had has no value, and says why on the way."""
+Rows = NDArray[np.float64]
+Ours = Callable[[Rows, Rows], tuple[float, Sequence[float]]]
+"""Told the reference's and the live rows, each (n, features); gives rows per second and the PSI of every feature."""
+
+
+def drift_by_peers(ours: Ours) -> dict[str, Measured]:
+    """Ours beside each peer's, on the same rows. A peer that cannot be had has no value, and says why on the way."""
+    rng = np.random.default_rng(7)
+    live, reference = rng.normal(size=(ROWS, FEATURES)), rng.normal(size=(REFERENCE_ROWS, FEATURES))
+    live[:, SHIFTED] += 0.3
+    live[:, WIDENED] *= 1.5
+    rate, values = ours(reference, live)
+    _tell("airbag", rate, "PSI from counters", values)
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.npz"
-        _write_rows(rows)
+        np.savez(rows, reference=reference, live=live)
         return {
-            f"rows_per_second_beside_{peer.name}": Measured(
-                ours, "rows/s", None, "higher", peer.title, _rate(peer, _asked(peer, rows))
+            f"drift_rows_per_second_beside_{peer.name}": Measured(
+                rate, "rows/s", None, "higher", peer.title, _rate(peer, _asked(peer, rows))
             )
             for peer in PEERS
         }
-
-
-def _write_rows(path: Path) -> None:
-    rng = np.random.default_rng(7)
-    live = rng.normal(size=(ROWS, FEATURES))
-    live[:, SHIFTED] += 0.3
-    live[:, WIDENED] *= 1.5
-    np.savez(path, reference=rng.normal(size=(REFERENCE_ROWS, FEATURES)), live=live)
 
 
 def _asked(peer: Peer, rows: Path) -> dict[str, Any] | None:
@@ -89,11 +94,15 @@ def _rate(peer: Peer, said: dict[str, Any] | None) -> float | None:
     if said is None:
         return None
     rate = ROWS / float(said["seconds"])
-    values = [float(value) for value in said["drift"].values()]
-    quiet = np.median(values)
-    print(
-        f"{peer.name}: {rate:.0f} rows/s, {said['rss_mib']:.0f} MiB; {peer.drift}: {values[SHIFTED]:.4f} and"
-        f" {values[WIDENED]:.4f} where features drift, {quiet:.4f} elsewhere",
-        flush=True,
+    _tell(
+        f"{peer.name} ({said['rss_mib']:.0f} MiB)", rate, peer.drift, [float(each) for each in said["drift"].values()]
     )
     return rate
+
+
+def _tell(who: str, rate: float, what: str, values: Sequence[float]) -> None:
+    print(
+        f"{who}: {rate:,.0f} rows/s; {what}: {values[SHIFTED]:.4f} and {values[WIDENED]:.4f} where features drift, "
+        f"{np.median(values):.4f} elsewhere",
+        flush=True,
+    )
