@@ -203,6 +203,7 @@ def test_every_record_is_what_the_libraries_say_of_the_same_rows_although_a_repl
         wanted: oracle.Expected = {}
         for answers, kind in by_kind:
             wanted |= oracle.expected(answers, kind, reference if kind == "binary" else None)
+        wanted |= oracle.compared(second, first)
         until(lambda: not _off(url, wanted), timeout=60, every=2.0, what="every record within its bound")
         assert len(wanted) > 90
         _assert_bounds_hold(url, first, training, reference)

@@ -24,6 +24,17 @@ CLOSE = 2e-3
 """Two replicas are scraped at different moments, so their increases are extrapolated by slightly different factors."""
 
 
+def compared(candidate: Answers, stable: Answers) -> Expected:
+    """How a binary candidate differs from the stable version."""
+    found: Expected = {}
+    for metric, bound in (("accuracy", CLOSE * 4), ("f1_macro", CLOSE * 4), ("auc", 0.02)):
+        name = f"model_version:airbag_quality_{metric}:ratio"
+        new, old = (_binary(each)[name][0] for each in (candidate, stable))
+        labels = frozenset({"model_name": candidate.model}.items())
+        found[f"model:airbag_quality_{metric}:difference", labels] = (new - old, bound)
+    return found
+
+
 def expected(answers: Answers, kind: str, reference: Reference | None = None) -> Expected:
     """Every record of one version that has a known value."""
     values = {
@@ -37,6 +48,8 @@ def expected(answers: Answers, kind: str, reference: Reference | None = None) ->
         labels = version | ({"class": class_name} if class_name else {})
         found[record, frozenset(labels.items())] = (value, bound)
     if reference:
+        ece = calibration_error(answers, reference)
+        found["model_version:airbag_quality_ece:ratio", frozenset(version.items())] = (ece, CLOSE * 2)
         for feature, column in (answers.features or {}).items():
             for record, pair in _drift(column, reference, feature).items():
                 found[record, frozenset((version | {"feature": feature}).items())] = pair
@@ -148,6 +161,14 @@ def _distances(prefix: str, live: Array, kept: Array) -> dict[str, tuple[float, 
     ours, theirs = ((each + 0.5) / (each.sum() + 0.5 * len(each)) for each in (live, kept))
     psi = float(np.sum(rel_entr(ours, theirs) + rel_entr(theirs, ours)))
     return {f"{prefix}psi:nats": (psi, 0.01), f"{prefix}js:nats": (float(jensenshannon(ours, theirs) ** 2), CLOSE)}
+
+
+def calibration_error(answers: Answers, reference: Reference) -> float:
+    """The expected calibration error over the score bins of the reference."""
+    assert answers.score is not None
+    bins = np.searchsorted(reference.score_edges, answers.score)
+    gaps = np.bincount(bins, (answers.actual == "benign") - answers.score, minlength=len(reference.score_edges) + 1)
+    return float(np.abs(gaps).sum() / len(answers))
 
 
 def exact_ks(live: Array, training: Array) -> float:
