@@ -15,6 +15,7 @@ from airbag_exporters.quality.columns import OTHER, BadBatch, Coded, Keys, Label
 from airbag_exporters.quality.counters import Counters, Draft, without
 from airbag_exporters.quality.counting import count_outcomes, count_predictions
 from airbag_exporters.quality.early import packed, unpacked
+from airbag_exporters.quality.gathered import Gathered, by_row, firsts_of
 from airbag_exporters.quality.joining import at_once, extras, outcomes, owner_hash, waiting
 from airbag_exporters.quality.ledger.open import limits_of
 from airbag_exporters.quality.ledger.values import WAITING, Change, Conflict, Ledger, Looked, State
@@ -138,7 +139,7 @@ class Book:
 
     def _predict(self, batch: Sequence[Predictions], cursors: Mapping[str, str]) -> None:
         draft, now = self._draft(), self._now()
-        change = _Change()
+        change = Gathered()
         for predictions, early in self._new(batch):
             owner = self._place(draft, predictions.owner)
             placed = predictions if owner == predictions.owner else replace(predictions, owner=owner)
@@ -160,7 +161,7 @@ class Book:
             places = np.flatnonzero(here)[fresh]
             begin += len(each)
             chosen = each if len(places) == len(each) else each.take(rows[fresh])
-            yield chosen, _by_row(looked.early, places)
+            yield chosen, by_row(looked.early, places)
 
     def _look(self, parts: Sequence[Keys]) -> tuple[NDArray[np.intp], NDArray[np.intp], Looked]:
         """What is known of all ids of the parts.
@@ -169,7 +170,7 @@ class Book:
         ids is repeated; the answers for them.
         """
         keys = np.concatenate([np.empty(0, np.uint64), *parts])
-        firsts, repeated = _firsts(keys)
+        firsts, repeated = firsts_of(keys)
         return firsts, repeated, self._ledger.look(keys[firsts])
 
     def _place(self, draft: Draft, owner: Owner) -> Owner:
@@ -179,7 +180,7 @@ class Book:
         return owner._replace(version=OTHER)
 
     def _count(
-        self, draft: Draft, predictions: Predictions, early: Mapping[int, bytes], change: _Change, now: float
+        self, draft: Draft, predictions: Predictions, early: Mapping[int, bytes], change: Gathered, now: float
     ) -> None:
         owner, spec = predictions.owner, self.spec(predictions.owner)
         count_predictions(spec, draft.version(owner), predictions)
@@ -222,7 +223,7 @@ class Book:
         draft.labels(owner.serving, owner.model, JOINED, len(rows))
 
     def _label(self, labels: Labels, cursors: Mapping[str, str]) -> None:
-        draft, change = self._draft(), _Change()
+        draft, change = self._draft(), Gathered()
         firsts, repeated, looked = self._look([labels.keys])
         states, owners = looked.states, looked.rows["owner"]
         predicted = (states == State.PENDING) | (states == State.DONE)
@@ -251,7 +252,7 @@ class Book:
         if not len(places):
             return
         spec = self.spec(owner)
-        kept = _by_row(looked.extras, places)
+        kept = by_row(looked.extras, places)
         actual = labels.actual.take(items) if isinstance(labels.actual, Coded) else labels.actual[items]
         found = outcomes(spec, owner, looked.rows[places], kept, actual, labels.at[items], items)
         count_outcomes(spec, draft.version(owner), found)
@@ -276,42 +277,3 @@ class Book:
         """Whose a label is that has no prediction."""
         servings = self.config.servings
         return (servings[0].name if len(servings) == 1 else OTHER), OTHER
-
-
-class _Change:
-    """The parts of a Change as they gather."""
-
-    def __init__(self) -> None:
-        self.new: list[NDArray[np.void]] = []
-        self.done: list[NDArray[np.void]] = []
-        self.extras: dict[int, bytes] = {}
-        self.early: dict[int, bytes] = {}
-        self.owners: dict[int, Owner] = {}
-
-    def whole(self, cursors: Mapping[str, str]) -> Change:
-        new, done = _together(self.new), _together(self.done)
-        return Change(new, self.extras, done, self.early, self.owners, {}, cursors)
-
-
-def _together(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
-    """As bytes, which numpy copies several times as fast as field by field."""
-    if len(parts) == 1:
-        return parts[0]
-    opaque = np.dtype((np.void, WAITING.itemsize))
-    whole: NDArray[np.void] = np.concatenate([np.empty(0, opaque), *(part.view(opaque) for part in parts)])
-    return whole.view(WAITING)
-
-
-def _by_row(known: Mapping[int, bytes], places: NDArray[np.intp]) -> dict[int, bytes]:
-    """What stands at these places, by their order."""
-    return {row: known[place] for row, place in enumerate(places.tolist()) if place in known} if known else {}
-
-
-def _firsts(keys: Keys) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The places (m,) where a key stands for the first time, in order, and how often each is repeated."""
-    ordered = np.sort(keys)  # many times as fast as the sort by which `unique` finds places
-    if not (ordered[1:] == ordered[:-1]).any():
-        return np.arange(len(keys)), np.zeros(len(keys), np.intp)
-    _, firsts, counts = np.unique(keys, return_index=True, return_counts=True)
-    order = np.argsort(firsts)
-    return firsts[order], counts[order] - 1
