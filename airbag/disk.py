@@ -1,7 +1,8 @@
-"""What a write needs to be durable."""
+"""What a write needs to be durable, and to be the only one."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -13,3 +14,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def lock_file(path: Path) -> int:
+    """Lock a file, made with its folder where it is missing, for as long as the handle is open.
+
+    BlockingIOError when another process holds it, another OSError when it cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise
+    return held

@@ -22,7 +22,7 @@ def run(kind: str, config: Path, *flags: str) -> subprocess.CompletedProcess[str
 @KINDS
 def test_the_shipped_file_is_valid(kind: str) -> None:
     done = run(kind, SHIPPED, "--config.check")
-    assert (done.returncode, done.stdout) == (0, f"{SHIPPED}: OK\n")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"{SHIPPED}: OK")
 
 
 @KINDS
@@ -41,7 +41,7 @@ def test_a_bad_file_is_refused_with_every_problem(kind: str, flags: list[str], t
 @KINDS
 def test_a_token_that_is_not_there_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "exporters.yml"
-    path.write_text(SHIPPED.read_text() + "  token: {file: token}\n")
+    path.write_text(SHIPPED.read_text().replace("\nquality:\n", "\nquality:\n  token: {file: token}\n"))
     done = run(kind, path, "--config.check")
     assert done.returncode == 1
     assert str(tmp_path / "token") in done.stderr
@@ -61,7 +61,10 @@ def test_a_busy_port_gives_one_clear_message(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "forbidden"),
-    [("serving", "tensorflow sklearn fastapi"), ("quality", "tensorflow sklearn fastapi grpc numpy")],
+    [
+        ("serving", "tensorflow sklearn fastapi"),
+        ("quality", "tensorflow sklearn fastapi grpc pandas pyarrow sacrebleu redis"),
+    ],
 )
 def test_no_exporter_imports_what_it_cannot_afford(kind: str, forbidden: str) -> None:
     script = (

@@ -110,7 +110,7 @@ def test_a_missing_binary_is_one_clear_message_that_says_how_to_get_it(tmp_path:
 def test_a_bad_configuration_is_one_clear_message_with_every_problem(tmp_path: Path) -> None:
     root = copy_of_the_checkout(tmp_path / "checkout")
     exporters = root / "exporters/exporters.yml"
-    spoilt = exporters.read_text().replace("accuracy_min:", "acuracy_min:").replace("label_ttl: 1h", "label_ttl: 1")
+    spoilt = exporters.read_text().replace("accuracy_min:", "acuracy_min:").replace("label_ttl: 24h", "label_ttl: 1")
     exporters.write_text(spoilt)
     done = up("--root", str(root), "--run.dir", str(tmp_path / "run"), "--ports", "free")
     assert done.returncode == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import threading
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from airbag.disk import sync_folder
+from airbag.disk import lock_file, sync_folder
 from airbag.errors import AirbagError, StartError
 from airbag_rollback.engine.states import REOPENS, TOUCHING, State
 
@@ -141,20 +140,15 @@ class Database:
 def _hold(path: Path) -> int:
     """Lock a file beside the journal for as long as this process lives."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        held = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return lock_file(Path(f"{path}.lock"))
+    except BlockingIOError as error:
+        raise StartError(
+            f"cannot open the journal {path}: another process holds it. Run one receiver per journal"
+        ) from error
     except OSError as error:
         raise StartError(
             f"cannot open the journal {path}: {error.strerror}. Make its folder writable, or change `journal`"
         ) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(held)
-        raise StartError(
-            f"cannot open the journal {path}: another process holds it. Run one receiver per journal"
-        ) from error
-    return held
 
 
 def _connect(path: Path) -> sqlite3.Connection:

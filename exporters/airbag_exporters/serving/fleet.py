@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 from airbag.clock import Clock
+from airbag.disk import lock_file
 from airbag.errors import StartError
 from airbag.serving.groups import Expectations, ServingGroup
 from airbag.serving.values import Endpoint
@@ -56,7 +56,7 @@ class Fleet:
         self._files: dict[Path, ModelsFile] = {}
         self._config = config
         self._state_folder = config.state_folder
-        self._lock = _locked(config.state_folder) if config.state_folder else None
+        self._held = _held(config.state_folder) if config.state_folder else None
         self.adopt(config)
 
     def adopt(self, config: ExportersConfig) -> None:
@@ -89,8 +89,9 @@ class Fleet:
             poller.stop()
         for thread in self._running.values():
             thread.join(timeout=2.0)
-        if self._lock:
-            self._lock.close()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def read(self) -> Iterator[GroupState]:
         """What is known now, group by group."""
@@ -134,18 +135,13 @@ class Fleet:
         return poller
 
 
-def _locked(folder: Path) -> IO[str]:
-    """The folder's lock, held until the process ends."""
+def _held(folder: Path) -> int:
+    """Lock the folder until the process ends."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise StartError(f"cannot use state_folder {folder}: {error.strerror}. Make it writable") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
+        return lock_file(folder / ".lock")
+    except BlockingIOError as error:
         raise StartError(
             f"another exporter keeps its counters in {folder}. End it, or give this one a state_folder of its own"
         ) from error
-    return lock
+    except OSError as error:
+        raise StartError(f"cannot use state_folder {folder}: {error.strerror}. Make it writable") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -11,10 +10,9 @@ from airbag.clock import SystemClock
 from airbag.config import parse
 from airbag_exporters.config import ExportersConfig
 from airbag_exporters.quality.book import Book
-from airbag_exporters.quality.columns import Keys, Owner
 from airbag_exporters.quality.intake import Kind
 from airbag_exporters.quality.ledger.memory import memory_ledger
-from airbag_exporters.quality.ledger.values import Change, Expired, Kept, Ledger, Limits, Looked
+from airbag_exporters.quality.ledger.values import Change, Ledger, Limits
 from airbag_exporters.quality.taking import BookTaker
 
 CONFIG = """
@@ -44,30 +42,12 @@ class Watched:
         self._ledger = ledger
         self.commits = 0
 
-    def load(self) -> Kept:
-        return self._ledger.load()
-
-    def look(self, keys: Keys) -> Looked:
-        return self._ledger.look(keys)
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ledger, name)
 
     def commit(self, change: Change) -> None:
         self.commits += 1
         self._ledger.commit(change)
-
-    def expire(self, now: float) -> Expired:
-        return self._ledger.expire(now)
-
-    def forget(self, expired: Expired, blocks: Mapping[str, bytes]) -> None:
-        self._ledger.forget(expired, blocks)
-
-    def owner(self, number: int) -> Owner | None:
-        return self._ledger.owner(number)
-
-    def pending(self) -> int:
-        return self._ledger.pending()
-
-    def close(self) -> None:
-        self._ledger.close()
 
 
 class CountingTaker:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from pathlib import Path
 
-from airbag.disk import sync_folder
+from airbag.disk import lock_file, sync_folder
 from airbag.errors import StartError
 
 NAME = "quality.db"
@@ -41,21 +40,16 @@ def damaged(path: Path, what: object) -> StartError:
 def hold(folder: Path) -> int:
     """Lock the ledger of this folder until the handle is closed; StartError when another process has it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = os.open(folder / f"{NAME}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StartError(
-            f"cannot use quality.state_folder {folder}: {error.strerror}. Make it a folder that can be written"
-        ) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(held)
+        return lock_file(folder / f"{NAME}.lock")
+    except BlockingIOError as error:
         raise StartError(
             f"another quality exporter keeps its ledger in {folder}. End it, give this one a `state_folder` of its "
             "own, or let both share one Redis (`quality.redis`)"
         ) from error
-    return held
+    except OSError as error:
+        raise StartError(
+            f"cannot use quality.state_folder {folder}: {error.strerror}. Make it a folder that can be written"
+        ) from error
 
 
 def connect(folder: Path) -> sqlite3.Connection:
