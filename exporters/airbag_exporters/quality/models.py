@@ -137,9 +137,12 @@ class Models:
         return self._load(own) or next(filter(None, map(self._load, _newest_first(quality.reference))), None)
 
     def _load(self, path: Path) -> Reference | None:
-        if path not in self._read:
-            self._read[path] = _Read(_changed_at(path), _loaded(path))
-        return self._read[path].reference
+        known = self._read.get(path)
+        if known is None:
+            known = _Read(_changed_at(path), _loaded(path))
+            if len(self._read) < _SPECS_MAX:
+                self._read[path] = known
+        return known.reference
 
 
 @dataclass(frozen=True)

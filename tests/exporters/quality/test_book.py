@@ -381,3 +381,15 @@ class Small:
         self.sizes.append(len(change.new) + len(change.done))
         self.cursors.append(change.cursors)
         self._inner.commit(change)
+
+
+def test_what_was_shown_is_known_after_a_restart(tmp_path: Path) -> None:
+    desk = Desk(folder=tmp_path)
+    desk.predict("a", "1")
+    desk.book.show(frozenset({DIGITS, DIGITS._replace(version="99")}))
+    assert desk.book.counters.shown == {DIGITS}
+    desk.restart()
+    assert desk.book.counters.shown == {DIGITS}
+    desk.predict("b", "1", DIGITS._replace(version="4"))
+    assert desk.book.counters.shown == {DIGITS}
+    desk.ledger.close()

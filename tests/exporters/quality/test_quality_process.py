@@ -119,3 +119,21 @@ def test_a_reload_keeps_what_waits(tmp_path: Path) -> None:
         assert exporter.post("/-/reload").ok
         until(lambda: exporter.value("airbag_quality_pending_predictions") == 4, what="the new limit")
         assert exporter.value("airbag_quality_labels_total", model_name="digits", result="expired") == 6
+
+
+def test_a_reference_that_is_put_there_later_gives_the_features_their_bins(tmp_path: Path) -> None:
+    path = configured(tmp_path)
+    reference = tmp_path / "reference.json"
+    kept = reference.read_text()
+    reference.unlink()
+    event = json.dumps([{"model_name": "fraud", "model_version": 1, "score": 0.7, "features": {"age": 33}}])
+    bins = {"model_name": "fraud", "feature": "age", "bin": "01"}
+    with running("quality", path) as exporter:
+        assert exporter.post("/v1/predictions", event, content_type="application/json").ok
+        assert exporter.value("airbag_quality_feature_le_total", **bins) is None
+        reference.write_text(kept)
+        until(lambda: exporter.value("airbag_quality_feature_le_total", **bins) == 0, timeout=30, what="the bins")
+        assert exporter.post("/v1/predictions", event, content_type="application/json").ok
+        until(lambda: exporter.value("airbag_quality_feature_le_total", **bins) == 1, timeout=30, what="the value")
+        wanted = {"model_name": "fraud", "predicted": "yes"}
+        assert exporter.value("airbag_quality_predictions_total", **wanted) == 2
