@@ -32,6 +32,8 @@ ABOUT = "Counts predictions and their labels per model version."
 def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
     """Serve until SIGTERM or SIGINT. StartError when the address is taken or the state cannot be read."""
     check_quality(config)
+    if not (config.quality.state_folder or config.quality.redis):
+        log.warning("a restart will forget counters and waiting predictions; set quality.state_folder")
     clock = SystemClock()
     with ExitStack() as parts:
         counting = parts.enter_context(ThreadPoolExecutor(1, "counting"))

@@ -114,6 +114,7 @@ def test_wants_the_token_and_takes_a_new_one_at_a_reload(tmp_path: Path) -> None
 def test_a_reload_keeps_what_waits(tmp_path: Path) -> None:
     path = configured(tmp_path)
     with running("quality", path) as exporter:
+        assert "set quality.state_folder" in exporter.log()
         exporter.post("/v1/predictions", PREDICTIONS, content_type=NDJSON)
         path.write_text(path.read_text().replace("pending_max: 100", "pending_max: 4"))
         assert exporter.post("/-/reload").ok
