@@ -20,6 +20,15 @@ def rules() -> list[dict[str, Any]]:
     return [rule for file in sorted(RULES.glob("*.yml")) for rule in _rules_of(yaml.safe_load(file.read_text()))]
 
 
+def groups() -> list[str]:
+    """The name of every group; one that rests on another stands behind it."""
+    return [
+        str(group["name"])
+        for file in sorted(RULES.glob("*.yml"))
+        for group in yaml.safe_load(file.read_text())["groups"]
+    ]
+
+
 def _rules_of(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for group in document["groups"]:
         yield from group["rules"]

@@ -117,8 +117,9 @@ def by_rules(
     checks = [
         {"expr": name, "eval_time": f"{second}s", "exp_samples": [{"labels": "none", "value": 0}]} for name in records
     ]
+    groups = [group["name"] for text in files.values() for group in yaml.safe_load(text)["groups"]]
     test = {
-        "rule_files": list(files), "evaluation_interval": "1s",
+        "rule_files": list(files), "evaluation_interval": "1s", "group_eval_order": groups,
         "tests": [{"interval": "1s", "input_series": series, "promql_expr_test": checks}],
     }  # fmt: skip
     (folder / "test.yml").write_text(yaml.safe_dump(test, width=10**6))

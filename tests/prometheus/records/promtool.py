@@ -94,6 +94,7 @@ def verify(case: Case, folder: Path) -> None:
     document = {
         "rule_files": sorted(str(path) for path in shipped.RULES.glob("*.yml")),
         "evaluation_interval": f"{case.every}s",
+        "group_eval_order": shipped.groups(),  # any order, by chance, unless it is told
         "tests": [
             {
                 "interval": f"{round(case.scrape * 1000)}ms",
