@@ -50,7 +50,7 @@ from tests.exporters.processes import Exporter, running  # noqa: E402
 FEATURES = [f"f{number:02}" for number in range(20)]
 BINS, MODELS, VERSIONS = 10, 20, 3
 SERVER, CLIENT = 0, 1  # cores
-SENDERS = 3
+SENDERS = 2
 SECONDS = 6.0
 
 
@@ -119,7 +119,7 @@ def arrow(start: int, rows: int) -> bytes:
 FORMATS = (
     Format("ndjson", "application/x-ndjson", 8_000, 120_000, ndjson),
     Format("columnar", "application/json", 16_000, 250_000, columnar),
-    Format("arrow", "application/vnd.apache.arrow.stream", 32_000, 1_000_000, arrow),
+    Format("arrow", "application/vnd.apache.arrow.stream", 48_000, 1_000_000, arrow),
 )
 
 
