@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from airbag.errors import ConfigError, Problem
 from airbag.http import Web
 from airbag.process import process_options
 from airbag_exporters.config import load_exporters
@@ -38,10 +37,11 @@ def serving(config_file: Path, config_check: bool, web: Web) -> None:
 def quality(config_file: Path, config_check: bool, aggregate: bool, web: Web) -> None:
     """Whether the answers are right: predictions joined with their labels, per model version."""
     config = load_exporters(config_file)
-    if aggregate and config.quality.aggregate is None:
-        problem = Problem("quality.aggregate", "is missing", "list the replicas: `aggregate: {replicas: [URL, ...]}`")
-        raise ConfigError(str(config_file), [problem])
     if config_check:
+        if aggregate:
+            from airbag_exporters.quality.aggregate.process import wanted
+
+            wanted(config_file, config)
         from airbag_exporters.quality.checks import check_quality, told
 
         for line in told(check_quality(config), config.quality.series_max):

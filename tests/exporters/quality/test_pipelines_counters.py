@@ -10,8 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from airbag_exporters.config import ExportersConfig
+from airbag_exporters.quality.media import NDJSON
 from airbag_exporters.quality.pipelines.page import pipeline_page
-from airbag_exporters.quality.pipelines.runs import NDJSON, decode_runs
+from airbag_exporters.quality.pipelines.runs import decode_runs
 from airbag_exporters.quality.pipelines.state import BUCKETS, PipelineState, State, count_runs
 from tests.exporters.processes import assert_lints
 from tests.exporters.quality.pipelines import CONFIG, NOW, configured, run

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from airbag.errors import ConfigError
 from airbag_exporters.quality.columns import BadBatch
-from airbag_exporters.quality.pipelines.runs import FUTURE_MAX, JSON, NDJSON, Counted, Runs, decode_runs
+from airbag_exporters.quality.media import JSON, NDJSON
+from airbag_exporters.quality.pipelines.runs import FUTURE_MAX, Counted, Runs, decode_runs
 from tests.exporters.quality.pipelines import CONFIG, NOW, configured, run
 
 KNOWN = run()

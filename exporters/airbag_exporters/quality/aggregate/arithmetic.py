@@ -10,17 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from airbag_exporters.quality.noise import FLOORS, KS_CRITICAL, ROWS_MIN, SMOOTHING
+
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 Flags = NDArray[np.bool_]
-
-ROWS_MIN = 300
-"""Below so many rows no drift is called significant."""
-
-KS_ALPHA_0_001 = 1.949
-"""sqrt(-ln(0.001 / 2) / 2), Smirnov's limit for two samples."""
-
-_HALF = 0.5  # of a row is added to every bin, on both sides
 
 
 @dataclass(frozen=True)
@@ -127,8 +121,8 @@ def bleu(matches: Floats, ngrams: Floats, output: Floats, reference: Floats) -> 
 
 def smoothed(counts: Floats, rows: Floats, bins: Floats, groups: Groups) -> Floats:
     """The share of every cell with half a row more in each, so that an empty one gives no infinite logarithm."""
-    wholes: Floats = (rows + _HALF * bins)[groups.of]
-    shares: Floats = (counts + _HALF) / wholes
+    wholes: Floats = (rows + SMOOTHING * bins)[groups.of]
+    shares: Floats = (counts + SMOOTHING) / wholes
     return shares
 
 
@@ -144,7 +138,7 @@ def psi_noise_floor(bins: Floats, rows: Floats, reference_rows: Floats) -> Float
 
 def psi_significant(value: Floats, floor: Floats, rows: Floats) -> Floats:
     """1 or 0."""
-    return _flag(value > 3 * floor, value + floor) * _flag(rows > ROWS_MIN, rows)
+    return _flag(value > FLOORS * floor, value + floor) * _flag(rows > ROWS_MIN, rows)
 
 
 def ks_distance(le: Floats, rows: Floats, reference_share_le: Floats, groups: Groups) -> Floats:
@@ -154,7 +148,7 @@ def ks_distance(le: Floats, rows: Floats, reference_share_le: Floats, groups: Gr
 
 def ks_noise_floor(rows: Floats, reference_rows: Floats) -> Floats:
     """What the distance exceeds once in a thousand times without drift."""
-    return KS_ALPHA_0_001 * np.sqrt(_seldom(rows, reference_rows))
+    return KS_CRITICAL * np.sqrt(_seldom(rows, reference_rows))
 
 
 def ks_significant(value: Floats, floor: Floats, rows: Floats) -> Floats:
@@ -169,9 +163,9 @@ def negentropy(shares: Floats, groups: Groups) -> Floats:
 
 def jensen_shannon(shares: Floats, reference: Floats, reference_negentropy: Floats, groups: Groups) -> Floats:
     """(count,) divergence in nats, by entropies: that of the mean less the mean of both."""
-    mean = _HALF * (shares + reference)
+    mean = 0.5 * (shares + reference)
     both = negentropy(shares, groups) + reference_negentropy
-    return np.maximum(_HALF * both - present_sum(groups, mean * np.log(mean)), 0)
+    return np.maximum(0.5 * both - present_sum(groups, mean * np.log(mean)), 0)
 
 
 def difference_stderr(one: Floats, other: Floats) -> Floats:

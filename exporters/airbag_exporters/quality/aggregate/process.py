@@ -21,13 +21,13 @@ _PATIENCE = 5.0  # seconds that a replica may take, whatever the interval is
 
 def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
     """Serve until SIGTERM or SIGINT. ConfigError without `quality.aggregate`, StartError when the address is taken."""
-    wanted = _wanted(config_file, config)
+    plan = wanted(config_file, config)
     clock = SystemClock()
-    with Replicas(min(wanted.interval, _PATIENCE), clock) as replicas:
-        rounds = Rounds(wanted, clock, replicas)
+    with Replicas(min(plan.interval, _PATIENCE), clock) as replicas:
+        rounds = Rounds(plan, clock, replicas)
 
         def reload() -> None:
-            rounds.adopt(_wanted(config_file, load_exporters(config_file)))
+            rounds.adopt(wanted(config_file, load_exporters(config_file)))
 
         surface = Surface(
             "airbag quality aggregator", not_ready=rounds.not_ready, reload=reload, about=ABOUT, pages=[rounds.pages]
@@ -42,7 +42,8 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         serve(Starlette(routes=surface.routes(), lifespan=lifespan), surface, web)
 
 
-def _wanted(config_file: Path, config: ExportersConfig) -> Wanted:
+def wanted(config_file: Path, config: ExportersConfig) -> Wanted:
+    """Whom to ask for what; ConfigError without `quality.aggregate`, or where its token cannot be read."""
     aggregate = config.quality.aggregate
     if aggregate is None:
         remedy = "list the replicas: `aggregate: {replicas: [http://HOST:9811]}`"

@@ -9,11 +9,8 @@ from airbag_exporters.quality.decode.columnar import decode_columnar, decode_lab
 from airbag_exporters.quality.decode.decoded import Decoded
 from airbag_exporters.quality.decode.labels import decode_label_events
 from airbag_exporters.quality.decode.lines import Items, Lines, is_object
+from airbag_exporters.quality.media import ARROW, JSON, NDJSON
 from airbag_exporters.quality.models import Models
-
-NDJSON = "application/x-ndjson"
-JSON = "application/json"
-ARROW = "application/vnd.apache.arrow.stream"
 
 
 def decode_predictions(body: bytes, content_type: str, models: Models, now: float) -> Decoded:

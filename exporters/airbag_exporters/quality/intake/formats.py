@@ -9,10 +9,8 @@ from starlette.datastructures import Headers
 from airbag_exporters.quality.intake.metrics import Reason
 from airbag_exporters.quality.intake.refusal import Refusal, Refused
 from airbag_exporters.quality.intake.taker import Kind
+from airbag_exporters.quality.media import ARROW, JSON, NDJSON
 
-NDJSON = "application/x-ndjson"
-JSON = "application/json"
-ARROW = "application/vnd.apache.arrow.stream"
 GZIP = "gzip"
 _SIZE_BYTES = 4  # at the end of a gzip member: its size before compression, modulo 2^32
 

@@ -10,8 +10,9 @@ import msgspec
 from airbag import __version__
 from airbag_exporters.config import Limits
 from airbag_exporters.quality.decode.events import Label, LabelColumns, Prediction, PredictionColumns
-from airbag_exporters.quality.intake.formats import ARROW, JSON, NDJSON, content_types
+from airbag_exporters.quality.intake.formats import content_types
 from airbag_exporters.quality.intake.taker import Kind
+from airbag_exporters.quality.media import ARROW, JSON, NDJSON
 from airbag_exporters.quality.pipelines.runs import Run
 
 Json = dict[str, Any]  # a document of plain JSON values

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from airbag_exporters.config import ExportersConfig
 from airbag_exporters.quality.columns import OTHER, BadBatch, Keys
 from airbag_exporters.quality.hashing import hash_texts
-
-NDJSON = "application/x-ndjson"
-JSON = "application/json"
+from airbag_exporters.quality.media import JSON
 
 FUTURE_MAX = 86_400.0
 """How many seconds a time may lie ahead of our clock; beyond, its unit is wrong rather than the clock."""

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from airbag_exporters.quality.columns import Floats
+from airbag_exporters.quality.noise import KS_CRITICAL, SMOOTHING
 from airbag_exporters.quality.reference.value import Categorical, Numeric, Reference
-
-SMOOTHING = 0.5
-"""Added to the count of every bin, on both sides, so that an empty one does not make PSI infinite."""
-KS_CRITICAL = 1.949
-"""The distance that no drift exceeds in 999 of 1,000 cases, in units of sqrt(1/n + 1/m)."""
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ stands how large it is by chance alone.
 
 from __future__ import annotations
 
+from airbag_exporters.quality.noise import FLOORS, KS_CRITICAL, ROWS_MIN
 from airbag_exporters.quality.rules import reference
 from airbag_exporters.quality.rules.promql import CANDIDATE, FEATURE, MODEL, STABLE, VERSION, each_bin, increase
 from airbag_exporters.quality.rules.rule import Record
 
 _SHARED = f"{MODEL}, feature, ref"
-_ROWS_MIN = 300
-_KS_ALPHA_0_001 = 1.949  # sqrt(-ln(0.001 / 2) / 2), Smirnov's limit for two samples
 
 
 def rows(w: str) -> list[Record]:
@@ -37,10 +36,10 @@ def distances(w: str) -> list[Record]:
     return [
         Record(psi, _psi(_share(w), reference.SHARE, FEATURE)),
         Record(psi_floor, f"({reference.BINS} - 1) * {seldom}"),
-        Record(_significant("psi", w), f"({psi} > bool 3 * {psi_floor}) * ({_rows(w)} > bool {_ROWS_MIN})"),
+        Record(_significant("psi", w), f"({psi} > bool {FLOORS} * {psi_floor}) * ({_rows(w)} > bool {ROWS_MIN})"),
         Record(ks, f"max by ({FEATURE}) (abs({live} - {then}))"),
-        Record(ks_floor, f"{_KS_ALPHA_0_001} * sqrt{seldom} and {ks}"),
-        Record(_significant("ks", w), f"({ks} > bool {ks_floor}) * ({_rows(w)} > bool {_ROWS_MIN})"),
+        Record(ks_floor, f"{KS_CRITICAL} * sqrt{seldom} and {ks}"),
+        Record(_significant("ks", w), f"({ks} > bool {ks_floor}) * ({_rows(w)} > bool {ROWS_MIN})"),
         Record(f"model_version_feature:airbag_quality_js:nats{w}", _jensen_shannon(_share(w))),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airbag_exporters.quality.noise import SMOOTHING
 from airbag_exporters.quality.rules.promql import FEATURE, VERSION, each_bin
 from airbag_exporters.quality.rules.rule import Record
 
@@ -16,7 +17,7 @@ _CATEGORY = "model_version_feature_category:airbag_quality_reference:rows"
 
 def smoothed(counts: str, rows: str) -> str:
     """Shares with half a row more in every bin or category, so that an empty one gives no infinite logarithm."""
-    return f"(({counts}) + 0.5) / on ({FEATURE}) group_left () ({rows} + on ({FEATURE}) 0.5 * {BINS})"
+    return f"(({counts}) + {SMOOTHING}) / on ({FEATURE}) group_left () ({rows} + on ({FEATURE}) {SMOOTHING} * {BINS})"
 
 
 def reference() -> list[Record]:

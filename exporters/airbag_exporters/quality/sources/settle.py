@@ -12,7 +12,8 @@ from airbag.errors import AirbagError
 from airbag_exporters.quality.columns import BadBatch
 from airbag_exporters.quality.intake.metrics import Reason
 from airbag_exporters.quality.intake.taker import Kind
-from airbag_exporters.quality.sources.taker import NDJSON, Taker
+from airbag_exporters.quality.media import NDJSON
+from airbag_exporters.quality.sources.taker import Taker
 from airbag_exporters.quality.sources.told import Told
 
 LONGEST_PAUSE = 5.0

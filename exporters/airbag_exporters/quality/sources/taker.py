@@ -8,8 +8,6 @@ from typing import Protocol
 
 from airbag_exporters.quality.intake.taker import Kind
 
-NDJSON = "application/x-ndjson"
-
 
 class Taker(Protocol):
     """Decodes, counts and commits, whichever thread asks."""
