@@ -120,10 +120,17 @@ def test_gzip_is_decompressed() -> None:
     assert [body for _, body, _ in taker.taken] == [BODY, BODY + BODY]
 
 
-NOT_GZIP = [b"", b"plain", gzip.compress(BODY)[:-3], gzip.compress(BODY)[:-8] + bytes(8), gzip.compress(BODY) + b"\0"]
+NOT_GZIP = {
+    "empty": b"",
+    "plain": b"plain",
+    "cut short": gzip.compress(BODY)[:-3],
+    "wrong checksum": gzip.compress(BODY)[:-8] + bytes(8),
+    "rubbish behind": gzip.compress(BODY) + b"\0",
+    "too many members": gzip.compress(b"") * 1001,
+}
 
 
-@pytest.mark.parametrize("body", [*NOT_GZIP, gzip.compress(b"") * 1001])
+@pytest.mark.parametrize("body", NOT_GZIP.values(), ids=NOT_GZIP.keys())
 def test_what_is_not_gzip_is_refused(body: bytes) -> None:
     taker = Remembering()
     with served(taker) as at:
