@@ -21,7 +21,10 @@ COMMANDS = {
     "receiver": ("airbag_rollback.commands.receiver", "Run the rollback receiver."),
     "release": ("airbag_rollback.commands.release", "Put a new version live beside the last good one."),
     "reference": ("airbag_exporters.reference_commands", "Build and compare profiles of training data."),
-    "rules": ("airbag_exporters.quality.rules.commands", "Write the rules that turn quality counters into numbers."),
+    "rules": (
+        "airbag_exporters.rules.commands",
+        "Write Prometheus' rules for the configured profile and windows.",
+    ),
     "repo": ("airbag_rollback.commands.repo", "Show what lies in the model store, and take away what nobody needs."),
     "status": ("airbag_rollback.commands.status", "Show what serves and what the receiver is doing."),
     "up": ("airbag_demo.commands", "Run the whole stack on this machine until Ctrl-C."),

@@ -122,12 +122,12 @@ def load_json(path: Path, schema: type[T], *, lines: str = "") -> T:
     return _validate(document, schema, source=str(path), base=path.absolute().parent)
 
 
-def load_section(path: Path, key: str, schema: type[T]) -> T:
-    """Read and check the top-level `key` of a file whose other keys belong to somebody else."""
+def load_sections(path: Path, schema: type[T]) -> T:
+    """Read and check the top-level keys that `schema` knows, in a file whose other keys belong to somebody else."""
     document = _document(_read(path), str(path))
-    if not isinstance(document, dict) or key not in document:
-        raise ConfigError(str(path), [Problem(key, "is missing", f"add a `{key}:` section")])
-    return _validate({key: document[key]}, schema, source=str(path), base=path.absolute().parent)
+    if isinstance(document, dict):
+        document = {key: value for key, value in document.items() if key in schema.model_fields}
+    return _validate(document, schema, source=str(path), base=path.absolute().parent)
 
 
 def parse(text: str, schema: type[T], *, source: str, base: Path) -> T:

@@ -1,7 +1,7 @@
 """Which TF Serving servers there are and what is expected of the models on them.
 
-The section `servings` of `exporters.yml`; the rollback side reads the same section, so that no address or threshold is
-written twice.
+The sections `servings` and `rules` of `exporters.yml`; the rollback side reads the same ones, so that no address,
+threshold or window is written twice.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from airbag.config import Duration, LocalPath, Section, load_section, written_as
+from airbag.config import Duration, LocalPath, Section, load_sections, written_as
+from airbag.rules import RuleSettings
 from airbag.serving.quality import ModelQuality
 
 NAME = r"[A-Za-z0-9_.-]{1,100}"
@@ -32,16 +33,36 @@ class Target(Section):
 class Expectations(Section):
     """Thresholds of one model, exported as series beside the values that they judge.
 
-    `latency_bound` is best put on one of the server's own bucket edges (they lie 1.8 apart); it is rounded up to the
-    next one.
+    A machine acts on the first seven. `latency_bound` is best put on one of the server's own bucket edges (they lie 1.8
+    apart); it is rounded up to the next one. `accuracy_drop_max` is against the version before, and only where chance
+    does not explain it. `requests_min` and `labels_min` hold for the verdict's window.
+
+    People are told of the rest: medians that are `latency_increase_max` times those of the version before, loads that
+    take longer than `load_max`, the two objectives of the error budget, macro F1, drift from the reference in PSI and
+    KS, prediction entropy that differs from the version before by `entropy_shift_max` nats, values that are missing
+    more often than in the reference by `missing_ratio_max`, and labels of which nine in ten should be there after
+    `label_delay_max`.
     """
 
     error_ratio_max: Ratio = 0.05
     latency_bound: Duration = 0.12144
     slow_ratio_max: Ratio = 0.05
     accuracy_min: Ratio | None = None
+    accuracy_drop_max: Ratio = 0.02
     requests_min: Annotated[float, Field(gt=0)] = 20.0
     labels_min: Annotated[float, Field(gt=0)] = 50.0
+
+    latency_increase_max: Annotated[float, Field(gt=1)] = 2.0
+    load_max: Annotated[Duration, Field(gt=0)] = 120.0
+    availability_objective: Annotated[float, Field(gt=0, lt=1)] = 0.999
+    latency_objective: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    f1_min: Ratio | None = None
+    f1_drop_max: Ratio = 0.05
+    psi_max: Annotated[float, Field(gt=0)] = 0.2
+    ks_max: Ratio = 0.2
+    entropy_shift_max: Annotated[float, Field(gt=0)] = 0.5
+    missing_ratio_max: Ratio = 0.05
+    label_delay_max: Annotated[Duration, Field(gt=0)] | None = None
 
 
 class Golden(Section):
@@ -132,9 +153,10 @@ class ServingGroup(Module):
 
 
 class Servings(Section):
-    """The whole section."""
+    """What the exporters and the receiver share of `exporters.yml`."""
 
     servings: Annotated[tuple[ServingGroup, ...], Field(min_length=1)]
+    rules: RuleSettings = RuleSettings()
 
     @model_validator(mode="after")
     def _groups_are_unique(self) -> Self:
@@ -153,5 +175,5 @@ def _unique(kind: str, names: list[str]) -> None:
 
 
 def load_servings(path: Path) -> Servings:
-    """Read the section from `exporters.yml`; ConfigError lists every problem."""
-    return load_section(path, "servings", Servings)
+    """Read what both sides share of `exporters.yml`; ConfigError lists every problem."""
+    return load_sections(path, Servings)

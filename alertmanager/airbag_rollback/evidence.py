@@ -26,12 +26,13 @@ class Reading:
 
 @dataclass
 class Evidence:
-    """Asks about one model of one serving and keeps what came back in `readings`."""
+    """Asks about one model of one serving, over the verdict's window, and keeps what came back in `readings`."""
 
     prometheus: Prometheus
     clock: Clock
     serving: str
     model: str
+    window: str
     readings: list[Reading] = field(default_factory=list)
 
     def now(self, signal: Signal, version: int) -> Measurement:
@@ -62,7 +63,8 @@ class Evidence:
         for what, (query, when) in questions.items():
             if not query:
                 continue
-            reading = self._ask(f"{what} of {version}", fill(query, self.serving, self.model, version), when)
+            filled = fill(query, self.serving, self.model, version, self.window)
+            reading = self._ask(f"{what} of {version}", filled, when)
             found[what] = reading.value
             if reading.outcome == "error":
                 return Measurement(counted=bool(samples), detail=reading.error)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from airbag.clock import Clock
+from airbag.config import parse_duration
+from airbag.rules import Profile
 from airbag.serving.groups import ServingGroup
 from airbag_rollback.config import Policy
 from airbag_rollback.engine.decide import Decision, Question, Situation, decide
@@ -16,10 +19,10 @@ from airbag_rollback.journal import Journal
 from airbag_rollback.look import Lookout, ModelView
 from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.records import Action, Served
-from airbag_rollback.signals import SIGNALS, WINDOW
+from airbag_rollback.signals import SIGNALS
 
-_LAG = 2.0
-"""Seconds between what happens at the server and the sample that shows it: one poll and one scrape."""
+_POLL = 1.0
+"""Seconds between what happens at the server and the exporter's page that shows it."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,11 @@ class Recovery:
 class Judge:
     """Reads and decides; has nothing to change anything with."""
 
-    def __init__(self, lookout: Lookout, journal: Journal, clock: Clock) -> None:
+    def __init__(self, lookout: Lookout, journal: Journal, clock: Clock, pace: Callable[[], Profile]) -> None:
         self._lookout = lookout
         self._journal = journal
         self._clock = clock
+        self._pace = pace
 
     def decide(self, action: Action, group: ServingGroup, policy: Policy, prometheus: Prometheus) -> Judged:
         """Judge the alert behind `action` anew."""
@@ -59,7 +63,7 @@ class Judge:
         choice = choose(_candidates(served, view), action.bad_version, policy.soak_min)
         released = self._journal.ledger.released_at(action.serving, action.model_name, action.bad_version)
         busy = self._journal.actions.busy(action)
-        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name)
+        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace().window)
         measured, baseline = Measurement(), None
         if policy.mode != "off" and not view.unreachable:
             measured = evidence.now(signal, action.bad_version)
@@ -79,9 +83,9 @@ class Judge:
         """Whether the target of `action` does well now, by samples from after the switch only."""
         assert action.target_version is not None  # noqa: S101 - a plan names its target
         signal = SIGNALS[action.alertname]
-        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name)
+        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace().window)
         if signal.history and self._clock.now() < (action.window_clear_at or 0.0):
-            text = f"the last {WINDOW:g} s still hold what {action.target_version} answered before"
+            text = f"the last {self._pace().window} still hold what {action.target_version} answered before"
             return Recovery(Verdict.NOT_ENOUGH_DATA, text, ())
         measured = evidence.recovery(signal, action.target_version)
         verdict = judge(measured, signal.bad)
@@ -94,7 +98,9 @@ class Judge:
         served = self._journal.ledger.served(action.serving, action.model_name, now)
         if not any(each.version == target for each in served):
             return None
-        return _last_served(served, target, now) + WINDOW + _LAG
+        pace = self._pace()
+        lag = _POLL + parse_duration(pace.interval)
+        return _last_served(served, target, now) + parse_duration(pace.window) + lag
 
 
 def _cause_seen_at(action: Action) -> float | None:

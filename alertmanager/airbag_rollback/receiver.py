@@ -89,7 +89,8 @@ def assemble(
             asked[url] = Prometheus(url, metrics.prometheus_up.set)
         return asked[url]
 
-    steps = Steps(current, journal, lookout, Judge(lookout, journal, clock), prometheus, clock, metrics)
+    judge = Judge(lookout, journal, clock, lambda: current().servings.rules.pace)
+    steps = Steps(current, journal, lookout, judge, prometheus, clock, metrics)
     receiver = Receiver(
         config_file, settings, journal, metrics, clock,
         Worker(steps, journal, metrics, clock),

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from airbag_rollback.engine.verdict import Bad
 
-WINDOW = 15.0
-"""Seconds over which the recording rules look back."""
-
 _RULE = "model_version:airbag_"
 _VERSION = '{serving="$serving",model_name="$model",model_version="$version"}'
 _MODEL = '{serving="$serving",model_name="$model"}'
@@ -17,7 +14,7 @@ _MODEL = '{serving="$serving",model_name="$model"}'
 
 @dataclass(frozen=True)
 class Signal:
-    """The queries behind an alert, with `$serving`, `$model` and `$version` to fill in.
+    """The queries behind an alert, with `$serving`, `$model`, `$version` and the verdict's `$window` to fill in.
 
     `history` and `history_samples` are asked at the moment when a version last served. Without `history` the signal
     has no baseline; without `samples` it rests on a state. `recovered` is asked instead of `value` once the version
@@ -36,10 +33,10 @@ class Signal:
     yields: bool = False
 
 
-def fill(query: str, serving: str, model: str, version: int) -> str:
+def fill(query: str, serving: str, model: str, version: int, window: str) -> str:
     """The query about one version. The names come from our own configuration, so that nothing needs escaping."""
     filled = query.replace("$serving", serving).replace("$model", model)
-    return filled.replace("$version", str(version))
+    return filled.replace("$version", str(version)).replace("$window", window)
 
 
 def _compared(value: str, records: str, samples: str, threshold: str, samples_min: str, bad: Bad = Bad.ABOVE) -> Signal:
@@ -77,13 +74,13 @@ def _probe_age() -> str:
 
 
 _PROBES = f"airbag_tfs_probe_success{_VERSION}"
-_ERRORS = f"{_RULE}tfs_errors_per_request:ratio15s{_VERSION}"
-_REQUESTS = f"{_RULE}tfs_requests:increase15s{_VERSION}"
-_SLOW = f"{_RULE}tfs_slow_per_answer:ratio15s{_VERSION}"
-_ANSWERS = f"{_RULE}tfs_answers:increase15s{_VERSION}"
-_ACCURACY = f"{_RULE}quality_accuracy:ratio15s{_VERSION}"
-_DOUBT = f"{_RULE}quality_accuracy:stderr15s{_VERSION}"
-_LABELLED = f"{_RULE}quality_labelled:increase15s{_VERSION}"
+_ERRORS = f"{_RULE}tfs_errors_per_request:ratio$window{_VERSION}"
+_REQUESTS = f"{_RULE}tfs_requests:increase$window{_VERSION}"
+_SLOW = f"{_RULE}tfs_slow_per_answer:ratio$window{_VERSION}"
+_ANSWERS = f"{_RULE}tfs_answers:increase$window{_VERSION}"
+_ACCURACY = f"{_RULE}quality_accuracy:ratio$window{_VERSION}"
+_DOUBT = f"{_RULE}quality_accuracy:stderr$window{_VERSION}"
+_LABELLED = f"{_RULE}quality_labelled:increase$window{_VERSION}"
 
 SIGNALS: Mapping[str, Signal] = {
     "AirbagErrorRatioHigh": _compared(

@@ -11,7 +11,6 @@ from pydantic import Field, model_validator
 
 from airbag.config import Duration, LocalPath, Secret, Section, load, written_as
 from airbag.serving.groups import Module, Name, Ratio, Servings
-from airbag_exporters.quality.rules.windows import RuleWindows
 
 # A user name or password in an address would show up in messages; `@` is refused for that.
 Url = Annotated[str, written_as(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", "http(s)://HOST:PORT without user or query")]
@@ -84,7 +83,6 @@ class Quality(Section):
     limits: Limits = Limits()
     files: tuple[TailedFile, ...] = ()
     streams: Streams | None = None
-    rules: RuleWindows = RuleWindows()
     aggregate: Aggregate | None = None
     version_ttl: Annotated[Duration, Field(ge=60)] = 7 * 86_400.0
     role_window: Annotated[Duration, Field(ge=1)] = 3600.0

@@ -61,7 +61,7 @@ def asked(tmp_path: Path, series: dict[str, str], expected: dict[str, float | No
 
 def plain(query: str) -> str:
     """The query about version 3 without the labels of its answer, which the receiver does not read."""
-    return f"sum({fill(query, 'main', 'digits', 3)})"
+    return f"sum({fill(query, 'main', 'digits', 3, '15s')})"
 
 
 def test_the_traffic_signals_read_their_records_and_thresholds(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_traffic_signals_read_their_records_and_thresholds(tmp_path: Path) -
 
 def test_a_failed_load_counts_only_while_the_version_is_wanted_and_the_server_is_seen(tmp_path: Path) -> None:
     signal = SIGNALS["AirbagVersionLoadFailed"]
-    value, recovered = (fill(query, "main", "digits", 3) for query in (signal.value, signal.recovered))
+    value, recovered = (fill(query, "main", "digits", 3, "15s") for query in (signal.value, signal.recovered))
     asked(tmp_path, SERIES | FAILING, {value: 1, recovered: 1, signal.threshold: 0, plain(signal.age): 2})
     unwanted = SERIES | FAILING | {f"airbag_tfs_model_version_wanted{AT_TARGET}": "0x40"}
     asked(tmp_path, unwanted, {value: 0, recovered: 0})
@@ -102,7 +102,9 @@ def test_golden_requests_are_as_old_as_their_youngest_wrong_answer_else_as_their
     tmp_path: Path,
 ) -> None:
     signal = SIGNALS["AirbagProbeFailed"]
-    value, age, history = (fill(query, "main", "digits", 3) for query in (signal.value, signal.age, signal.history))
+    value, age, history = (
+        fill(query, "main", "digits", 3, "15s") for query in (signal.value, signal.age, signal.history)
+    )
     asked(tmp_path, {}, {value: None, age: None})
     right = _probe("seven", "1x40", "36x40") | _probe("nine", "1x40", "30x40")
     asked(tmp_path, right, {value: 0, age: 10, history: 0})
@@ -111,7 +113,7 @@ def test_golden_requests_are_as_old_as_their_youngest_wrong_answer_else_as_their
 
 
 def test_what_golden_requests_said_last_is_their_history_also_when_the_version_has_left(tmp_path: Path) -> None:
-    history = fill(SIGNALS["AirbagProbeFailed"].history, "main", "digits", 3)
+    history = fill(SIGNALS["AirbagProbeFailed"].history, "main", "digits", 3, "15s")
     asked(tmp_path, _probe("seven", "0x10 1x10 stale", "9x20"), {history: 0})
 
 
@@ -119,7 +121,7 @@ def test_every_machine_alert_has_a_signal_and_every_record_it_reads_has_a_rule()
     machine = {name for name, rule in shipped.alerts().items() if rule["labels"].get("airbag_action") == "rollback"}
     assert set(SIGNALS) == machine
     records = {rule["record"] for rule in shipped.rules() if "record" in rule}
-    queries = " ".join(f"{s.value} {s.samples} {s.history} {s.age}" for s in SIGNALS.values())
+    queries = " ".join(f"{s.value} {s.samples} {s.history} {s.age}" for s in SIGNALS.values()).replace("$window", "15s")
     read = set(re.findall(r"model_version:[\w:]+", queries))
     assert read
     assert read <= records
@@ -127,7 +129,7 @@ def test_every_machine_alert_has_a_signal_and_every_record_it_reads_has_a_rule()
 
 @pytest.mark.parametrize("name", SIGNALS)
 def test_a_question_names_the_model_and_the_version(name: str) -> None:
-    query = fill(SIGNALS[name].value, "main", "digits", 3)
+    query = fill(SIGNALS[name].value, "main", "digits", 3, "15s")
     assert 'serving="main"' in query
     assert 'model_version="3"' in query
     assert "$" not in query

@@ -10,23 +10,25 @@ import yaml
 from click.testing import CliRunner
 
 from airbag.errors import ConfigError
-from airbag_exporters.quality.rules.build import build, read_alerts
-from airbag_exporters.quality.rules.commands import rules
-from airbag_exporters.quality.rules.windows import RuleWindows, interval
+from airbag.rules import RuleSettings, interval
+from airbag_exporters.rules.build import build, read_written, with_pace
+from airbag_exporters.rules.commands import rules
 from tests.fakes.binaries import ROOT, run
 
-ALERTS = ROOT / "prometheus" / "src"
+SOURCE = ROOT / "prometheus" / "src"
+PROMETHEUS = ROOT / "prometheus" / "prometheus.yml"
 CONFIG = ROOT / "exporters" / "exporters.yml"
 
 
-def _build(folder: Path, *more: str, config: Path = CONFIG) -> str:
-    arguments = ["build", "--config.file", config, "--alerts-folder", ALERTS, "--output-folder", folder, *more]
+def _build(folder: Path, *more: str, config: Path = CONFIG, prometheus: Path = PROMETHEUS) -> str:
+    arguments = ["build", "--config.file", config, "--source-folder", SOURCE, "--output-folder", folder, *more]
+    arguments += ["--prometheus.file", prometheus]
     return CliRunner().invoke(rules, list(map(str, arguments)), catch_exceptions=False).output
 
 
 def _config(folder: Path, section: str) -> Path:
     document = yaml.safe_load(CONFIG.read_text())
-    document["quality"]["rules"] = yaml.safe_load(section)
+    document["rules"] = yaml.safe_load(section)
     file = folder / "exporters.yml"
     file.write_text(yaml.safe_dump(document))
     return file
@@ -44,11 +46,11 @@ def test_a_file_that_was_changed_by_hand_is_named(tmp_path: Path) -> None:
     (tmp_path / "pipelines.yml").unlink()
     with pytest.raises(ConfigError) as caught:
         _build(tmp_path, "--check")
-    assert {problem.path for problem in caught.value.problems} == {"drift.yml", "pipelines.yml"}
+    assert {Path(problem.path).name for problem in caught.value.problems} == {"drift.yml", "pipelines.yml"}
 
 
 def test_promtool_accepts_other_windows(tmp_path: Path) -> None:
-    config = _config(tmp_path, "{verdict: 15s, quality: [10m, 1d], drift: [30m, 6h]}")
+    config = _config(tmp_path, "{quality: [10m, 1d], drift: [30m, 6h]}")
     output = tmp_path / "rules"
     output.mkdir()
     _build(output, config=config)
@@ -56,11 +58,11 @@ def test_promtool_accepts_other_windows(tmp_path: Path) -> None:
     names = [rule.get("record", "") for path in output.glob("*.yml") for rule in _rules(path.read_text())]
     assert "model_version:airbag_quality_auc:ratio1d" in names
     assert "model_version_feature:airbag_quality_psi:nats6h" in names
-    assert not any(name.endswith(("5m", "15m")) for name in names)
+    assert not any("quality" in name and name.endswith(("5m", "15m")) for name in names)
 
 
 def test_every_window_has_the_same_rules() -> None:
-    files = build(RuleWindows(quality=("5m", "1h"), drift=("15m", "6h")), read_alerts(ALERTS))
+    files = build(RuleSettings(quality=("5m", "1h"), drift=("15m", "6h")), read_written(SOURCE))
     for file, one, other in (("quality_windows.yml", "5m", "1h"), ("drift.yml", "15m", "6h")):
         groups = {group["name"]: group["rules"] for group in yaml.safe_load(files[file])["groups"]}
         [first] = [rules for name, rules in groups.items() if name.endswith(f"-{one}")]
@@ -74,19 +76,64 @@ def test_every_window_has_the_same_rules() -> None:
 
 
 def test_an_alert_on_a_window_that_is_not_configured_is_refused() -> None:
-    with pytest.raises(ConfigError, match="model_version:airbag_quality_accuracy:ratio15s, which nothing records"):
-        build(RuleWindows(verdict="30s"), read_alerts(ALERTS))
+    written = "- alert: A\n  expr: model_version:airbag_quality_accuracy:ratio15m < 1\n"
+    with pytest.raises(ConfigError, match="model_version:airbag_quality_accuracy:ratio15m, which nothing records"):
+        build(RuleSettings(), {"quality_windows": written})
+
+
+def test_a_token_that_there_is_not_is_refused_and_the_others_are_filled_in() -> None:
+    with pytest.raises(ConfigError, match=r"quality.yml: names \$\{windw\}, which there is not"):
+        build(RuleSettings(), {"quality": "- alert: A\n  expr: airbag_x[${windw}] > 1\n"})
+    text = build(RuleSettings(profile="relaxed"), {"quality": "- alert: A\n  expr: airbag_x[${window}] > 1\n"})
+    assert "expr: airbag_x[30s] > 1" in text["quality.yml"]
+
+
+def test_the_profile_sets_the_pace_of_what_a_machine_acts_on() -> None:
+    for profile, every, hold in (("fast", "1s", "2s"), ("relaxed", "5s", "10s")):
+        settings = RuleSettings(profile=profile)  # type: ignore[arg-type]
+        files = build(settings, read_written(SOURCE))
+        for text in files.values():
+            for group in yaml.safe_load(text)["groups"]:
+                for rule in group["rules"]:
+                    if rule.get("labels", {}).get("airbag_action") == "rollback":
+                        assert (group["interval"], rule["for"]) == (every, hold)
+        pace = yaml.safe_load(with_pace(settings, PROMETHEUS.read_text()))
+        assert pace["global"] == {"scrape_interval": every, "evaluation_interval": every}
+        assert {job.get("scrape_interval") for job in pace["scrape_configs"]} == {None, "15s"}
+
+
+def test_the_relaxed_profile_leaves_nothing_of_the_fast_one() -> None:
+    files = build(RuleSettings(profile="relaxed"), read_written(SOURCE))
+    for name in ("serving.yml", "quality.yml"):
+        assert not re.findall(r"15s|15 s|\b2s\b|\$\{", files[name])
+
+
+def test_only_the_two_intervals_of_prometheus_yml_are_touched(tmp_path: Path) -> None:
+    prometheus, output = tmp_path / "prometheus.yml", tmp_path / "rules"
+    prometheus.write_text(PROMETHEUS.read_text())
+    output.mkdir()
+    config = _config(tmp_path, "{profile: relaxed}")
+    assert f"  {prometheus}\n" in _build(output, config=config, prometheus=prometheus)
+    changed = [
+        pair
+        for pair in zip(PROMETHEUS.read_text().splitlines(), prometheus.read_text().splitlines(), strict=True)
+        if pair[0] != pair[1]
+    ]
+    assert changed == [
+        ("  scrape_interval: 1s", "  scrape_interval: 5s"),
+        ("  evaluation_interval: 1s", "  evaluation_interval: 5s"),
+    ]
 
 
 def test_alerts_that_go_to_no_file_are_refused() -> None:
     with pytest.raises(ConfigError, match="goes to no rule file"):
-        build(RuleWindows(), {"qualty": ""})
+        build(RuleSettings(), {"qualty": ""})
 
 
 @pytest.mark.parametrize("alert", ["# chance stays", "AirbagAccuracyLow"])
 def test_alerts_stand_behind_the_records_as_they_were_written(alert: str) -> None:
     written = "- alert: AirbagAccuracyLow # chance stays\n  expr: model_version:airbag_quality_accuracy:ratio15s < 1\n"
-    text = build(RuleWindows(), {"quality": written})["quality.yml"]
+    text = build(RuleSettings(), {"quality": written})["quality.yml"]
     assert alert in text
     assert list(_rules(text))[-1] == yaml.safe_load(written)[0]
 
@@ -94,8 +141,9 @@ def test_alerts_stand_behind_the_records_as_they_were_written(alert: str) -> Non
 @pytest.mark.parametrize(
     "section",
     [
-        "{verdict: 15}",
-        "{verdict: 1.5m}",
+        "{profile: slow}",
+        "{quality: [1.5m]}",
+        "{drift: []}",
         "{quality: [5m, 300s]}",
         "{quality: [15s]}",
         "{windows: [5m]}",
@@ -104,7 +152,7 @@ def test_alerts_stand_behind_the_records_as_they_were_written(alert: str) -> Non
 )
 def test_windows_that_mean_nothing_are_refused(section: str, tmp_path: Path) -> None:
     config = _config(tmp_path, section)
-    with pytest.raises(ConfigError, match=r"quality\.rules"):
+    with pytest.raises(ConfigError, match=r"rules"):
         _build(tmp_path, config=config)
     assert not list(tmp_path.glob("drift.yml"))
 

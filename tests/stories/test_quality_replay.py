@@ -106,8 +106,8 @@ def configure(folder: Path, name: str, redis_port: int) -> Path:
         "quality": {
             "replica": name,
             "redis": {"url": f"redis://127.0.0.1:{redis_port}/0"},
-            "rules": {"verdict": "15s", "quality": [WINDOW], "drift": [WINDOW]},
         },
+        "rules": {"quality": [WINDOW], "drift": [WINDOW]},
     }
     path = folder / f"{name}.yml"
     path.write_text(yaml.safe_dump(document))

@@ -14,14 +14,14 @@ import numpy as np
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from airbag.rules import RuleSettings
 from airbag.serving.quality import ModelQuality
 from airbag_exporters.quality.columns import Owner
 from airbag_exporters.quality.counting import Block, Layout, families
 from airbag_exporters.quality.models import Spec
 from airbag_exporters.quality.reference.value import Categorical, Numeric, Reference
 from airbag_exporters.quality.render import Snapshot, metrics_page, reference_page
-from airbag_exporters.quality.rules.build import build
-from airbag_exporters.quality.rules.windows import RuleWindows
+from airbag_exporters.rules.build import build
 from tests.fakes.binaries import find
 
 STABLE, CANDIDATE = "stable", "candidate"
@@ -106,10 +106,10 @@ class Replica:
 
 
 def by_rules(
-    replicas: Mapping[str, Replica], windows: RuleWindows, second: int, folder: Path
+    replicas: Mapping[str, Replica], windows: RuleSettings, second: int, folder: Path
 ) -> dict[str, dict[Sample, float]]:
     """Every record of the shipped rules at that second, by its name and labels, as promtool computes it."""
-    files = {name: text for name, text in build(windows, {}).items() if name != "pipelines.yml"}
+    files = {name: text for name, text in build(windows, {}).items() if name not in {"pipelines.yml", "slo.yml"}}
     for name, text in files.items():
         (folder / name).write_text(text)
     records = re.findall(r"record: (\S+)", "\n".join(files.values()))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from airbag.rules import RuleSettings
 from airbag_exporters.quality.aggregate.fleet import Fleet
 from airbag_exporters.quality.columns import Owner
-from airbag_exporters.quality.rules.windows import RuleWindows
 from tests.exporters.quality.fleet_of_two import (
     CANDIDATE,
     STABLE,
@@ -24,7 +24,7 @@ from tests.exporters.quality.fleet_of_two import (
     version,
 )
 
-WINDOWS = RuleWindows(verdict="15s", quality=("1m",), drift=("1m",))
+WINDOWS = RuleSettings(quality=("1m",), drift=("1m",))
 SECOND = 60
 LEVELS = {
     "model",
@@ -54,7 +54,7 @@ def replica(seed: int, *more: Version, roles: Mapping[str, str] = ROLES) -> Repl
     return Replica([*versions, *more], roled)
 
 
-def by_aggregator(replicas: Mapping[str, Replica], windows: RuleWindows = WINDOWS) -> dict[str, dict[Sample, float]]:
+def by_aggregator(replicas: Mapping[str, Replica], windows: RuleSettings = WINDOWS) -> dict[str, dict[Sample, float]]:
     """The same as `by_rules`, after a look at each replica in every second."""
     fleet = Fleet(windows)
     for second in range(SECOND + 1):

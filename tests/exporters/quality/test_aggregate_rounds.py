@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from airbag.exposition import Family
+from airbag.rules import RuleSettings
 from airbag_exporters.quality.aggregate.fleet import STALE_AFTER
 from airbag_exporters.quality.aggregate.replicas import Replicas
 from airbag_exporters.quality.aggregate.rounds import Rounds, Wanted
@@ -19,13 +20,12 @@ from airbag_exporters.quality.columns import Owner
 from airbag_exporters.quality.counting import Block
 from airbag_exporters.quality.counting.slices import Part, Shape, Slices
 from airbag_exporters.quality.render import Snapshot
-from airbag_exporters.quality.rules.windows import RuleWindows
 from tests.exporters.processes import assert_lints
 from tests.exporters.quality.fleet_of_two import Replica, reference, spec, version
 from tests.exporters.quality.snapshot_server import FakeReplica, fake_replica
 from tests.fakes.clock import SetClock
 
-WINDOWS = RuleWindows(verdict="15s", quality=("5m",), drift=("15m",))
+WINDOWS = RuleSettings(quality=("5m",), drift=("15m",))
 CHURN = spec("binary", "churn", reference(1), ("no", "yes"))
 OWNER = Owner("main", "churn", "3")
 ROWS = "model_version:airbag_quality_labelled:increase5m"
@@ -180,7 +180,7 @@ def test_a_replica_that_is_no_longer_listed_is_forgotten(one: FakeReplica, two: 
 def test_other_windows_begin_anew(one: FakeReplica) -> None:
     with aggregating(one) as aggregator:
         aggregator.after(0)
-        aggregator.rounds.adopt(replace(aggregator.wanted, windows=RuleWindows(quality=("10m",))))
+        aggregator.rounds.adopt(replace(aggregator.wanted, windows=RuleSettings(quality=("10m",))))
         aggregator.after(15)
         one.snapshot = labelled(5)
         aggregator.after(15)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from airbag.config import parse_duration
+from airbag.rules import RuleSettings
 from airbag_exporters.quality.aggregate import comparison, versions
 from airbag_exporters.quality.aggregate.arithmetic import Places
 from airbag_exporters.quality.aggregate.catalog import Catalog, Key, Level, Table
@@ -20,7 +21,6 @@ from airbag_exporters.quality.aggregate.scores import ScoreCells, scores
 from airbag_exporters.quality.aggregate.tables import LABELS, Told, told
 from airbag_exporters.quality.aggregate.window import Facts, Plan, Record, Window
 from airbag_exporters.quality.render import Snapshot
-from airbag_exporters.quality.rules.windows import RuleWindows
 
 STALE_AFTER = 300.0
 """Seconds after which nothing is believed of a replica but what it counted; Prometheus has the same patience."""
@@ -83,7 +83,7 @@ class _Index:
 class Fleet:
     """Not thread-safe. `windows` are those of the recording rules."""
 
-    def __init__(self, windows: RuleWindows) -> None:
+    def __init__(self, windows: RuleSettings) -> None:
         self.windows = windows
         self._span = max(map(parse_duration, (windows.verdict, *windows.quality, *windows.drift)))
         self._histories: dict[str, History] = {}

@@ -50,4 +50,4 @@ def wanted(config_file: Path, config: ExportersConfig) -> Wanted:
         raise ConfigError(str(config_file), [Problem("quality.aggregate", "is missing", remedy)])
     token = aggregate.token.read() if aggregate.token else None
     urls = tuple(dict.fromkeys(url.rstrip("/") for url in aggregate.replicas))
-    return Wanted(urls, token, aggregate.interval, config.quality.rules)
+    return Wanted(urls, token, aggregate.interval, config.rules)

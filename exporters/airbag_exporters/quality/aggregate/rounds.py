@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from airbag.clock import Clock
 from airbag.errors import AirbagError, Garbled
 from airbag.exposition import Family, Samples
+from airbag.rules import RuleSettings
 from airbag_exporters.quality.aggregate.fleet import Fleet
 from airbag_exporters.quality.aggregate.page import RecordsPage
 from airbag_exporters.quality.aggregate.replicas import Replicas
 from airbag_exporters.quality.render import Snapshot
-from airbag_exporters.quality.rules.windows import RuleWindows
 
 log = logging.getLogger("airbag.quality.aggregate")
 
@@ -34,7 +34,7 @@ class Wanted:
     urls: tuple[str, ...]
     token: str | None
     interval: float
-    windows: RuleWindows
+    windows: RuleSettings
 
 
 class Rounds:

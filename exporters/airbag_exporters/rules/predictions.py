@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airbag_exporters.quality.rules.promql import VERSION, increase
-from airbag_exporters.quality.rules.rule import Record
+from airbag_exporters.rules.promql import VERSION, increase
+from airbag_exporters.rules.rule import Record
 
 
 def predictions(w: str) -> list[Record]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airbag_exporters.quality.rules.promql import increase
-from airbag_exporters.quality.rules.rule import Record
+from airbag_exporters.rules.promql import increase
+from airbag_exporters.rules.rule import Record
 
 WINDOWS = ("1h", "1d")
 """For busy pipelines and for daily ones; they have nothing to do with the windows of model quality."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airbag_exporters.quality.rules.promql import LABELS_MIN, VERSION, increase, root
-from airbag_exporters.quality.rules.rule import Record
+from airbag_exporters.rules.promql import LABELS_MIN, VERSION, increase, root
+from airbag_exporters.rules.rule import Record
 
 
 def verdict(w: str) -> list[Record]:

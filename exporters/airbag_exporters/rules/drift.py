@@ -7,9 +7,9 @@ stands how large it is by chance alone.
 from __future__ import annotations
 
 from airbag_exporters.quality.noise import FLOORS, KS_CRITICAL, ROWS_MIN
-from airbag_exporters.quality.rules import reference
-from airbag_exporters.quality.rules.promql import CANDIDATE, FEATURE, MODEL, STABLE, VERSION, each_bin, increase
-from airbag_exporters.quality.rules.rule import Record
+from airbag_exporters.rules import reference
+from airbag_exporters.rules.promql import CANDIDATE, FEATURE, MODEL, STABLE, VERSION, each_bin, increase
+from airbag_exporters.rules.rule import Record
 
 _SHARED = f"{MODEL}, feature, ref"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from airbag_exporters.quality.rules.promql import VERSION, increase
-from airbag_exporters.quality.rules.rule import Record
+from airbag_exporters.rules.promql import VERSION, increase
+from airbag_exporters.rules.rule import Record
 
 
 def translation(w: str) -> list[Record]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airbag_exporters.quality.rules.promql import VERSION, each_bin, increase, of_kind, root
-from airbag_exporters.quality.rules.rule import Record
+from airbag_exporters.rules.promql import VERSION, each_bin, increase, of_kind, root
+from airbag_exporters.rules.rule import Record
 
 _REF = f"{VERSION}, ref"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airbag_exporters.quality.noise import SMOOTHING
-from airbag_exporters.quality.rules.promql import FEATURE, VERSION, each_bin
-from airbag_exporters.quality.rules.rule import Record
+from airbag_exporters.rules.promql import FEATURE, VERSION, each_bin
+from airbag_exporters.rules.rule import Record
 
 BINS = "model_version_feature:airbag_quality_reference:bins"
 ROWS = "model_version_feature:airbag_quality_reference:rows"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from airbag_exporters.quality.rules.promql import CANDIDATE, LABELS_MIN, MODEL, STABLE, VERSION
-from airbag_exporters.quality.rules.rule import Record
+from airbag_exporters.rules.promql import CANDIDATE, LABELS_MIN, MODEL, STABLE, VERSION
+from airbag_exporters.rules.rule import Record
 
 
 def roles(_window: str) -> list[Record]:

@@ -17,10 +17,10 @@ class Record:
 class Group:
     """Rules that are evaluated one after the other, so that each sees what those before it have just said.
 
-    `alerts` is YAML as a person wrote it: a list of alerting rules, which come after the records.
+    `rules` is YAML as a person wrote it: a list of rules, mostly alerts, which come after the records.
     """
 
     name: str
     interval: str
-    records: tuple[Record, ...]
-    alerts: str = ""
+    records: tuple[Record, ...] = ()
+    rules: str = ""
