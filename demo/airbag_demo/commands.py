@@ -19,6 +19,7 @@ from rich.console import Console
 from airbag.errors import StartError
 from airbag.http import Address
 from airbag.process import AddressType, log_options
+from airbag.rules import PROFILES
 from airbag.serving.groups import HOST_PORT
 from airbag_demo import story
 from airbag_demo.binaries import need_tensorflow
@@ -31,6 +32,10 @@ from airbag_demo.view import View, summary, timeline
 _root_option = click.option(
     "--root", type=click.Path(path_type=Path, file_okay=False), default=".",
     help="The checkout whose configuration files are used.  [default: the current folder]",
+)  # fmt: skip
+_profile_option = click.option(
+    "--profile", type=click.Choice(list(PROFILES)),
+    help="How fast a rollback is decided.  [default: what exporters.yml says]",
 )  # fmt: skip
 
 
@@ -81,11 +86,13 @@ def _checkout(root: Path) -> Path:
 @click.option("--report", "report_file", type=click.Path(path_type=Path, dir_okay=False),
               help="Write what was measured to this JSON file.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep the run folder with logs, journal and configuration.")
+@_profile_option
 @_ports_option("free")
 @_root_option
 @click.pass_context
 def demo(
-    ctx: click.Context, fault: str, detection: Detection, report_file: Path | None, keep: bool, choice: str, root: Path
+    ctx: click.Context, fault: str, detection: Detection, report_file: Path | None, keep: bool,
+    profile: str | None, choice: str, root: Path,
 ) -> None:  # fmt: skip
     """Release a bad model and watch the stack roll it back; exit 0 only if it did all that it promises."""
     if ctx.invoked_subcommand is not None:
@@ -96,7 +103,7 @@ def demo(
     faults = story.FAULTS if fault == "all" else (fault,)
     with _ended_by_signals():
         try:
-            reports = [_one(each, detection, _checkout(root), choice, keep, console) for each in faults]
+            reports = [_one(each, detection, profile, _checkout(root), choice, keep, console) for each in faults]
         except KeyboardInterrupt:
             console.print("ended; no process is left behind")
             ctx.exit(130)
@@ -105,11 +112,13 @@ def demo(
     ctx.exit(0 if all(each.passed for each in reports) else 1)
 
 
-def _one(fault: str, detection: Detection, root: Path, choice: str, keep: bool, console: Console) -> Report:
+def _one(
+    fault: str, detection: Detection, profile: str | None, root: Path, choice: str, keep: bool, console: Console
+) -> Report:  # fmt: skip
     releases = trained(root, console.print)
     run = Path(tempfile.mkdtemp(prefix=f"airbag-demo-{fault}-"))
     with _ports(choice) as ports:
-        stack = Stack(root, run, ports, detection=detection)
+        stack = Stack(root, run, ports, detection=detection, profile=profile)
         _start_checked(stack)
         story.fill_store(stack, releases)
         console.rule(f"fault: {fault}")
@@ -169,18 +178,19 @@ def inbox(listen_address: Address) -> None:
 @click.option("--run.dir", "run_dir", type=click.Path(path_type=Path, file_okay=False), default=".airbag/up",
               show_default=True, help="Where state, logs and local configuration are kept.")  # fmt: skip
 @click.option("--traffic/--no-traffic", default=True, show_default=True, help="Replay rows against the local server.")
+@_profile_option
 @_ports_option("standard")
 @_root_option
 def up(
     grpc: str | None, rest: str | None, model: str | None, models_config: Path | None,
-    run_dir: Path, traffic: bool, choice: str, root: Path,
+    run_dir: Path, traffic: bool, profile: str | None, choice: str, root: Path,
 ) -> None:  # fmt: skip
     """Run the whole stack on this machine until Ctrl-C, against a local model server or a TF Serving you name."""
     root = _checkout(root)
     remote = _remote(grpc, rest, model, models_config)
     console = Console(soft_wrap=True, highlight=False)
     with _ended_by_signals(), _ports(choice) as ports:
-        stack = Stack(root, run_dir.absolute(), ports, remote)
+        stack = Stack(root, run_dir.absolute(), ports, remote, profile=profile)
         try:
             _run_up(stack, traffic and remote is None, console)
         except KeyboardInterrupt:

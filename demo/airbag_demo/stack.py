@@ -16,12 +16,14 @@ import yaml
 
 from airbag.config import check_all, replace_tokens
 from airbag.errors import StartError
+from airbag.serving.groups import load_servings
 from airbag.serving.reader import Reader
 from airbag.serving.values import Endpoint
 from airbag_demo import binaries
 from airbag_demo.ports import addresses
 from airbag_demo.processes import Processes, Program
 from airbag_exporters.config import load_exporters
+from airbag_exporters.rules import build as rules
 from airbag_rollback.config import load_settings
 
 SHIPPED = {
@@ -56,13 +58,17 @@ class RemoteServing:
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack: the checkout it takes its files from, its run folder, its ports, and how it may see a bad version."""
+    """One stack: the checkout it takes its files from, its run folder, its ports, and how it may see a bad version.
+
+    Without a `profile` the pace is the one that the checkout's exporters.yml and rule files have.
+    """
 
     root: Path
     run: Path
     ports: Mapping[str, int]
     remote: RemoteServing | None = None
     detection: Detection = "direct"
+    profile: str | None = None
 
     @property
     def store(self) -> Path:
@@ -108,7 +114,8 @@ class Stack:
     def prepare(self) -> None:
         """Fill the run folder: local copies of the shipped files, a token, empty state.
 
-        Calling it again renews the copies and keeps token and state. StartError when the disk is nearly full.
+        Calling it again renews the copies and keeps token and state. StartError when the disk is nearly full;
+        with a profile also ConfigError, as `check`.
         """
         for folder in ("models", "secrets", "airbag", "logs", "prometheus", "alertmanager"):
             (self.run / folder).mkdir(parents=True, exist_ok=True)
@@ -129,6 +136,9 @@ class Stack:
         if not self.token_file.exists():
             self.token_file.touch(mode=0o600)
             self.token_file.write_text(secrets.token_urlsafe(32))
+        if self.profile:
+            exporters.write_text(paced(self.profile, exporters.read_text()))
+            self._build_rules()
 
     def check(self) -> None:
         """ConfigError with every problem in the files that Airbag's own processes read, named as they are shipped."""
@@ -140,6 +150,17 @@ class Stack:
                 (policy, lambda: load_settings(self.file(policy))),
             ],
         )
+
+    def _build_rules(self) -> None:
+        """The rule files and the intervals of prometheus.yml for the run folder's own exporters.yml."""
+        self.check()
+        settings = load_servings(self.file("exporters/exporters.yml")).rules
+        built = rules.build(settings, rules.read_written(self.root / "prometheus" / "src"))
+        tokens, folder = self.tokens(), self.file("prometheus/rules")
+        for name, text in built.items():
+            (folder / name).write_text(replace_tokens(text, tokens))
+        prometheus = self.file("prometheus/prometheus.yml")
+        prometheus.write_text(rules.with_pace(settings, prometheus.read_text()))
 
     def _copy(self, source: Path, target: Path, tokens: Mapping[str, str]) -> None:
         if source.is_dir():
@@ -258,6 +279,13 @@ def detecting(by: Detection, exporters: str) -> str:
     document.pop("alerts", None)
     for model in document["servings"][0]["models"] if by == "rules" else ():
         model.pop("golden", None)
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def paced(profile: str, exporters: str) -> str:
+    """`exporters.yml` with that profile."""
+    document = yaml.safe_load(exporters)
+    document["rules"] = document.get("rules", {}) | {"profile": profile}
     return yaml.safe_dump(document, sort_keys=False)
 
 

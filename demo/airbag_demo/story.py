@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 
+from airbag.config import parse_duration
 from airbag.errors import AirbagError, StartError
 from airbag.serving.groups import load_servings
 from airbag.serving.model_config import ModelConfigFile
@@ -74,6 +75,11 @@ def traffic(stack: Stack, releases: Path) -> Traffic:
     return Traffic(stack.endpoint, Rows.read(releases / "held_out.npz"), reports, rate=RATE, latency_bound=bound)
 
 
+def window(stack: Stack) -> float:
+    """Seconds of answers on which the stack's rules decide."""
+    return parse_duration(load_servings(stack.file("exporters/exporters.yml")).rules.verdict)
+
+
 def tell(fault: str, stack: Stack, processes: Processes, releases: Path, client: Traffic, watch: Watch) -> Report:
     """Release a bad version 3 and watch the stack deal with it. Never touches the server itself."""
     rows = len(Rows.read(releases / "held_out.npz").digits)
@@ -90,14 +96,13 @@ def tell(fault: str, stack: Stack, processes: Processes, releases: Path, client:
         return done()
 
     watch.stage(f"version {GOOD} serves; one round of {rows} rows shows how good it is")
-    settled = max(one_round + 1, 16)  # one round, and at least the 15 s window of the rules
-    wait(settled)
+    wait(max(one_round, window(stack)) + 1)
     publish(releases / "faults" / fault, stack.store / MODEL, BAD)
     watch.stage(f"version {BAD} is released (its fault: {fault})")
     released_at = time.time()
     release(stack, BAD)
     follow = _Follow(stack, watch.stage)
-    wait(90, follow.to_the_end)
+    wait(60 + 2 * window(stack), follow.to_the_end)
     action = follow.action or Action("NONE", "the receiver was never called", *[None] * 6)
     watch.stage("one more round of rows shows how good the server is now")
     wait(one_round + 2)

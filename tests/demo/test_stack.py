@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+from airbag.errors import ConfigError
 from airbag.serving.groups import load_servings
 from airbag_demo.ports import STANDARD
 from airbag_demo.releases import publish
 from airbag_demo.stack import SHIPPED, Detection, RemoteServing, Stack
+from airbag_demo.story import window
 from airbag_exporters.config import load_exporters
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +90,51 @@ def test_a_way_of_detection_has_as_much_of_the_fast_lane_as_it_says(
     config = load_exporters(stack.file("exporters/exporters.yml"))
     assert (config.servings[0].models[0].golden is not None) is asks
     assert (config.alerts.alertmanager_urls if config.alerts else ()) == ((stack.url("alertmanager"),) if tells else ())
+
+
+def test_a_profile_sets_the_pace_of_every_file_that_the_stack_runs_with(tmp_path: Path) -> None:
+    stack = Stack(ROOT, tmp_path, PORTS, profile="relaxed")
+    stack.prepare()
+    stack.check()
+    assert load_servings(stack.file("exporters/exporters.yml")).rules.profile == "relaxed"
+    assert window(stack) == 30
+    prometheus = yaml.safe_load(stack.file("prometheus/prometheus.yml").read_text())
+    assert (prometheus["global"]["scrape_interval"], prometheus["global"]["evaluation_interval"]) == ("5s", "5s")
+    assert prometheus["rule_files"] == [f"{stack.config}/prometheus/rules/*.yml"]
+    [group] = yaml.safe_load((stack.file("prometheus/rules") / "serving.yml").read_text())["groups"]
+    [alert] = [rule for rule in group["rules"] if rule.get("alert") == "AirbagErrorRatioHigh"]
+    assert (group["interval"], alert["for"]) == ("5s", "10s")
+    assert "in the last 30 s" in alert["annotations"]["description"]
+
+
+def test_a_profile_for_a_bad_configuration_is_refused_with_every_problem_by_its_shipped_name(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    for shipped in SHIPPED:
+        (root / shipped).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / shipped).is_dir() else shutil.copy
+        copy(ROOT / shipped, root / shipped)
+    exporters = root / "exporters/exporters.yml"
+    exporters.write_text(exporters.read_text().replace("accuracy_min", "acuracy_min").replace("label_ttl", "lable_ttl"))
+    with pytest.raises(ConfigError) as refused:
+        Stack(root, tmp_path / "run", PORTS, profile="relaxed").prepare()
+    assert "exporters/exporters.yml" in str(refused.value)
+    assert "did you mean `accuracy_min`?" in str(refused.value)
+    assert "did you mean `label_ttl`?" in str(refused.value)
+
+
+def test_without_a_profile_the_files_are_the_shipped_ones(stack: Stack) -> None:
+    for shipped in (ROOT / "prometheus" / "rules").glob("*.yml"):
+        assert (stack.file("prometheus/rules") / shipped.name).read_text() == shipped.read_text()
+    assert window(stack) == 15
+
+
+def test_the_other_profile_and_back_leaves_nothing_of_it(tmp_path: Path) -> None:
+    Stack(ROOT, tmp_path, PORTS, profile="relaxed").prepare()
+    stack = Stack(ROOT, tmp_path, PORTS, profile="fast")
+    stack.prepare()
+    texts = [path.read_text() for path in stack.file("prometheus/rules").glob("*.yml")]
+    assert not [text for text in texts if "increase30s" in text]
+    assert window(stack) == 15
 
 
 def test_a_release_appears_in_the_store_whole_or_not_at_all(tmp_path: Path) -> None:
