@@ -1,7 +1,8 @@
 #!/bin/sh
 # Gets what Airbag cannot bring itself: a Python with venv, Prometheus and Alertmanager, and for its tests Redis.
-# usage: bootstrap.sh python VENV | bootstrap.sh binaries | bootstrap.sh servers
+# usage: bootstrap.sh python VENV | binaries | servers | newest [FOLDER]
 # Installs system packages on Debian and Ubuntu only, and only what is missing; anywhere else it says what to install.
+# `newest` installs nothing: it unpacks Debian's newest Prometheus and Alertmanager into a folder, for tests on both.
 set -eu
 
 say() { printf '%s\n' "$*" >&2; }
@@ -66,6 +67,66 @@ get_servers() {
     stop_services redis-server
 }
 
+get_newest() { # FOLDER
+    complete "$1" && exit 0
+    by_hand="put prometheus, promtool, alertmanager and amtool of a version that is newer than this system's into $1"
+    has apt-get && has dpkg-deb && [ "$(. /etc/os-release && echo "$ID")" = debian ] ||
+        fail "only Debian offers a second version of Prometheus; $by_hand"
+    [ -f /usr/share/prometheus/alertmanager/default.tmpl ] ||
+        fail "Debian's Alertmanager reads its templates from the system's package; run bootstrap.sh binaries first, or $by_hand"
+    mkdir -p "$1"
+    find "$1" -maxdepth 1 -name '.new.*' -mmin +60 -exec rm -rf {} + # of a run that was killed
+    work=$(mktemp -d "$1/.new.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 1' HUP INT TERM
+    set +e # behind `||` or `if`, the shell would not stop at the first failure in there either
+    (set -e; unpack_newest "$work") >"$work/said" 2>&1
+    failed=$?
+    set -e
+    [ $failed = 0 ] || { cat "$work/said" >&2; fail "could not get it; try again, or $by_hand"; }
+    # One after the other, and each whole or not at all; the next run gets what a kill left out.
+    mv "$work/prometheus-alertmanager" "$work/alertmanager"
+    for program in prometheus promtool alertmanager amtool; do mv "$work/$program" "$1/$program"; done
+    say "Unpacked into $1:"
+    for program in prometheus alertmanager; do "$1/$program" --version 2>&1 | head -n 1 >&2; done
+}
+
+complete() { # FOLDER
+    for program in prometheus promtool alertmanager amtool; do [ -x "$1/$program" ] || return 1; done
+}
+
+unpack_newest() { # FOLDER ; apt with lists, sources and cache of its own, and this system's proxies, keys and mirror
+    cd "$1"
+    keys=/usr/share/keyrings/debian-archive-keyring.gpg
+    # Without release information the list also has what was never downloaded.
+    mirror=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' |
+        grep -m 1 -E '/debian/?$' || apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' | head -n 1)
+    [ -n "$mirror" ] || { echo "no mirror of Debian among apt's sources"; exit 1; }
+    mkdir -p state/lists/partial cache/archives/partial
+    : >status
+    for suite in testing unstable; do echo "deb [signed-by=$keys] $mirror $suite main"; done >sources.list
+    private="-o Dir::State=$PWD/state -o Dir::State::status=$PWD/status -o Dir::Cache=$PWD/cache -o APT::Default-Release="
+    private="$private -o Acquire::Languages=none -o APT::Update::Error-Mode=any -o APT::Sandbox::User=$(id -un)"
+    private="$private -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null"
+    ours="-o Dir::Etc::sourcelist=$PWD/sources.list -o Dir::Etc::sourceparts=/dev/null"
+    # An older system may lack the key of the newest suites. Its own package of keys brings it, signed by those it has.
+    # shellcheck disable=SC2086 # lists of options
+    apt-get $private $ours update || {
+        apt-get $private update
+        apt-get $private download debian-archive-keyring
+        dpkg-deb -x debian-archive-keyring_*.deb keys
+        sed -i "s|=$keys|=$PWD/keys$keys|" sources.list
+        apt-get $private $ours update
+    }
+    # shellcheck disable=SC2086
+    apt-get $private $ours download prometheus promtool prometheus-alertmanager
+    for package in prom*.deb; do dpkg-deb -x "$package" unpacked; done
+    for program in prometheus promtool prometheus-alertmanager amtool; do
+        "unpacked/usr/bin/$program" --version
+        mv "unpacked/usr/bin/$program" .
+    done
+}
+
 stop_services() { # UNIT...: the packages start services on the standard ports; Airbag starts its own
     if [ -d /run/systemd/system ] && has systemctl; then
         for unit in "$@"; do $as_root systemctl disable --quiet --now "$unit" || say "could not stop the service $unit"; done
@@ -76,5 +137,6 @@ case "${1:-}" in
 python) make_venv "${2:?usage: bootstrap.sh python VENV}" ;;
 binaries) get_binaries ;;
 servers) get_servers ;;
-*) fail "usage: bootstrap.sh python VENV | bootstrap.sh binaries | bootstrap.sh servers" ;;
+newest) get_newest "${2:-${XDG_CACHE_HOME:-$HOME/.cache}/airbag/newest}" ;;
+*) fail "usage: bootstrap.sh python VENV | binaries | servers | newest [FOLDER]" ;;
 esac
