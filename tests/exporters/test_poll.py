@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,8 @@ from airbag_exporters.config import ExportersConfig
 from airbag_exporters.serving.fleet import Fleet
 from airbag_exporters.serving.native import Requests
 from airbag_exporters.serving.poll import STALE_AFTER, Plan, Poller
-from tests.exporters.lines import requests
+from airbag_exporters.serving.state_file import StateFile
+from tests.exporters.lines import requests, value
 from tests.exporters.native_page import PageServer, page_server, write
 from tests.fakes.clock import SetClock
 from tests.fakes.tfs_wire import FakeServing, Status, serving
@@ -73,6 +75,45 @@ def test_a_switch_is_counted_once_and_nothing_serving_in_between_is_none(fake: F
         fake.models["m"] = {version: Status.AVAILABLE if version in available else Status.END for version in (1, 2)}
         poller.poll()
     assert poller.state.switches == {"m": 1}
+
+
+def test_the_version_before_is_the_one_that_was_last_seen_to_answer_and_stays_while_nobody_can_look(
+    fake: FakeServing, tmp_path: Path
+) -> None:
+    clock, file = SetClock(1000.0), StateFile(tmp_path / "main.a.json")
+    poller = Poller(plan(fake), clock, file)
+    poller.poll()
+    assert value(poller.state, "airbag_tfs_previous_version") is None
+    fake.models["m"] = {1: Status.END}
+    poller.poll()
+    fake.models["m"] = {2: Status.AVAILABLE}
+    poller.poll()
+    assert value(poller.state, "airbag_tfs_previous_version", model_name="m") == 1
+    fake.die()
+    clock.sleep(2 * STALE_AFTER)
+    poller.poll()
+    assert value(poller.state, "airbag_tfs_default_version") is None
+    assert value(poller.state, "airbag_tfs_previous_version") == 1
+    fake.start()
+    restarted = Poller(plan(fake), clock, file)
+    restarted.poll()
+    assert value(restarted.state, "airbag_tfs_previous_version") == 1
+    forgetful = Poller(plan(fake), clock)
+    forgetful.poll()
+    assert value(forgetful.state, "airbag_tfs_previous_version") is None
+
+
+def test_a_configured_model_and_a_configured_label_that_serve_nobody_stand_at_0(fake: FakeServing) -> None:
+    poller = Poller(plan(fake), SetClock(1000.0))
+    poller.poll()
+    assert value(poller.state, "airbag_tfs_available_versions") == 1
+    assert value(poller.state, "airbag_tfs_label_available", label="stable") == 1
+    assert value(poller.state, "airbag_tfs_label_available", label="nosuch") == 0
+    assert value(poller.state, "airbag_tfs_model_version_loading_since_timestamp_seconds", model_version="2") == 1000
+    fake.models.clear()
+    poller.poll()
+    assert value(poller.state, "airbag_tfs_available_versions") == 0
+    assert value(poller.state, "airbag_tfs_label_available", label="stable") == 0
 
 
 def test_another_address_is_another_server_and_the_counters_go_on(fake: FakeServing, page: PageServer) -> None:

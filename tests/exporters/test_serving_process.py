@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from tests.fakes.wait import until
 MODELS_CONFIG = """model_config_list { config {
   name: "digits" base_path: "/m/digits" model_platform: "tensorflow"
   model_version_policy { specific { versions: 2 versions: 3 } }
+  version_labels { key: "stable" value: 2 }
 } }
 """
 TRAFFIC: dict[Counter, int] = {
@@ -112,14 +114,32 @@ def test_counts_requests_for_the_version_that_answered(server: Server, tmp_path:
 
 
 def test_the_page_shows_what_it_has_always_shown_and_lints(server: Server, tmp_path: Path) -> None:
-    server.grpc.models["digits"][3] = Status.END
-    server.grpc.errors["digits", 3] = (5, "no saved_model.pb")
+    server.grpc.models["digits"] = {1: Status.AVAILABLE}
     with running("serving", config_of(server, tmp_path)) as exporter:
         until(lambda: counted(exporter, "switching"), what="the first poll")
+        server.grpc.errors["digits", 3] = (5, "no saved_model.pb")
+        server.grpc.labels["digits"] = {"stable": 2}
+        server.grpc.models["digits"] = {1: Status.END, 2: Status.AVAILABLE, 3: Status.END, 4: Status.LOADING}
+        until(lambda: exporter.value("airbag_tfs_version_switches_total"), what="the switch")
+        until_polled(exporter)
         page = exporter.get("/metrics").text
         assert exporter.value("airbag_tfs_default_version") == 2
         assert exporter.value("airbag_tfs_model_version_error", code="NOT_FOUND", model_version="3") == 1
         assert exporter.value("airbag_tfs_model_version_state", state="AVAILABLE", model_version="2") == 1
+        assert exporter.value("airbag_tfs_previous_version") == 1
+        assert exporter.value("airbag_tfs_available_versions") == 1
+        assert exporter.value("airbag_tfs_label_available", label="stable") == 1
+        since = exporter.value("airbag_tfs_model_version_loading_since_timestamp_seconds", model_version="4")
+        assert since is not None
+        assert abs(since - time.time()) < 60
+        expected = {
+            "latency_increase_max": 2,
+            "load_duration_max_seconds": 120,
+            "availability_objective": 0.999,
+            "latency_objective": 0.99,
+        }
+        for name, value in expected.items():
+            assert exporter.value(f"airbag_tfs_{name}", model_name="digits") == value
         for version, wanted in (("1", 0), ("2", 1), ("3", 1)):
             assert exporter.value("airbag_tfs_model_version_wanted", model_version=version) == wanted
     assert_lints(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,19 @@ def test_what_was_saved_comes_back(
 ) -> None:
     totals = Totals()
     totals.add([Increase(counter, who, value) for counter, value in last.items()], {"m": 0.1})
-    saved = Saved(("h:1", None), last, totals, {"m": 2}, {"m": 7})
+    saved = Saved(("h:1", None), last, totals, {"m": 2}, {"m": 7}, {"m": 6})
     file = StateFile(tmp_path_factory.mktemp("state") / "main.a.json")
     file.save(saved)
     assert file.load() == saved
+
+
+def test_a_file_from_before_previous_versions_were_kept_still_counts(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "main.a.json")
+    file.save(Saved(("h:1", None), {}, Totals(), {"m": 2}, {"m": 7}, {"m": 6}))
+    older = json.loads(file.path.read_text())
+    del older["previous_defaults"]
+    file.path.write_text(json.dumps(older))
+    assert file.load() == Saved(("h:1", None), {}, Totals(), {"m": 2}, {"m": 7})
 
 
 def test_nothing_saved_is_nothing_to_go_on_with(tmp_path: Path) -> None:

@@ -25,12 +25,20 @@ _STATES = tuple(state for state in State if state is not State.UNKNOWN)
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known about one model on one server. `label_versions` lacks the labels that point nowhere."""
+    """What is known about one model on one server.
+
+    `loading` says since when (seconds since the epoch) versions are, `available` how many serve, None for a model that
+    nobody lists. `label_versions` lacks the labels that point nowhere, `label_available` those that nobody could read.
+    """
 
     name: str
     statuses: tuple[VersionStatus, ...] = ()
     wanted: tuple[tuple[int, bool], ...] = ()
     default: int | None = None
+    previous: int | None = None
+    available: int | None = None
+    loading: tuple[tuple[int, float], ...] = ()
+    label_available: tuple[tuple[str, bool], ...] = ()
     label_versions: tuple[tuple[str, int], ...] = ()
     switches: int = 0
 
@@ -74,6 +82,10 @@ def expectation_lines(serving: str, models_max: int, expected: Mapping[str, Expe
         samples.add(families.LATENCY_BOUND, names, expect.latency_bound)
         samples.add(families.SLOW_RATIO_MAX, names, expect.slow_ratio_max)
         samples.add(families.REQUESTS_MIN, names, expect.requests_min)
+        samples.add(families.LATENCY_INCREASE_MAX, names, expect.latency_increase_max)
+        samples.add(families.LOAD_MAX, names, expect.load_max)
+        samples.add(families.AVAILABILITY_OBJECTIVE, names, expect.availability_objective)
+        samples.add(families.LATENCY_OBJECTIVE, names, expect.latency_objective)
     return samples
 
 
@@ -86,12 +98,20 @@ def _facts_lines(names: tuple[str, str], model: ModelFacts) -> Mapping[Family, s
             samples.add(families.STATE, (*version, state.name), int(status.state is state))
         if status.state is State.END and status.error_code != "OK":
             samples.add(families.ERROR, (*version, status.error_code), 1)
+    for number_, since in model.loading:
+        samples.add(families.LOADING_SINCE, (*labels, str(number_)), since)
+    if model.available is not None:
+        samples.add(families.AVAILABLE, labels, model.available)
     for number_, is_wanted in model.wanted:
         samples.add(families.WANTED, (*labels, str(number_)), int(is_wanted))
     if model.default is not None:
         samples.add(families.DEFAULT, labels, model.default)
+    if model.previous is not None:
+        samples.add(families.PREVIOUS, labels, model.previous)
     for label, version_of_label in model.label_versions:
         samples.add(families.LABEL, (*labels, label), version_of_label)
+    for label, is_available in model.label_available:
+        samples.add(families.LABEL_AVAILABLE, (*labels, label), int(is_available))
     samples.add(families.SWITCHES, labels, model.switches)
     return samples.text()
 

@@ -82,7 +82,11 @@ class Poller:
         self._saved: object = None
         self._answered_at: dict[str, float] = {}
         self._failing_since: dict[str, float] = {}
-        self.state = TargetState(switches=saved.switches, last_defaults=saved.last_defaults) if saved else TargetState()
+        self.state = TargetState()
+        if saved:
+            self.state = TargetState(
+                switches=saved.switches, last_defaults=saved.last_defaults, previous_defaults=saved.previous_defaults
+            )
 
     def adopt(self, plan: Plan) -> None:
         """Poll by this plan from the next tick on. Counters go on, also when the address changes."""
@@ -122,13 +126,14 @@ class Poller:
         self._tell(seen)
         state = self._with_versions(self._with_defaults(self.state, seen), seen)
         self._save(state)
+        listed = {*file, *(model.name for model in plan.module.models)}
         self.state = replace(
             state,
             models=models,
             polled_at=self._clock.now(),
             duration=self._clock.monotonic() - started,
             parts={part: failure is None for part, failure in seen.failures.items()},
-            lines=self._page.render(self._shown.models(models, state, file, self._totals), self._totals),
+            lines=self._page.render(self._shown.models(models, state, file, self._totals, listed), self._totals),
         )
 
     def _candidates(self, models: tuple[ModelEntry, ...]) -> Callable[[native.Page], list[str]]:
@@ -143,10 +148,10 @@ class Poller:
         self._totals.add(self._attribution.observe(seen.sample, routing, folders), bounds)
 
     def _save(self, state: TargetState) -> None:
-        now = (self._address, self._attribution.last, state.switches, state.last_defaults)
+        defaults = (state.switches, state.last_defaults, state.previous_defaults)
+        now = (self._address, self._attribution.last, *defaults)
         if self._file and self._address and now != self._saved:
-            saved = Saved(self._address, self._attribution.last, self._totals, state.switches, state.last_defaults)
-            self._file.save(saved)
+            self._file.save(Saved(self._address, self._attribution.last, self._totals, *defaults))
             self._saved = now
 
     def _open(self, plan: Plan) -> Reader:
@@ -165,15 +170,20 @@ class Poller:
         return replace(state, versions=self._still_fresh("status", state.versions, seen.versions))
 
     def _with_defaults(self, state: TargetState, seen: Observation) -> TargetState:
-        last, switches = dict(state.last_defaults), dict(state.switches)
+        last, previous, switches = dict(state.last_defaults), dict(state.previous_defaults), dict(state.switches)
         for name, version in (item for defaults in seen.defaults for item in defaults.items()):
             if version is not None:
-                switches[name] = switches.get(name, 0) + (last.get(name, version) != version)
+                switches.setdefault(name, 0)
+                if last.get(name, version) != version:
+                    switches[name] += 1
+                    previous[name] = last[name]
                 last[name] = version
         newest = {**seen.defaults[0], **seen.defaults[1]}
         defaults = self._still_fresh("metadata", state.defaults, newest)
         labels = self._still_fresh("metadata", state.labels, seen.labels)
-        return replace(state, defaults=defaults, last_defaults=last, switches=switches, labels=labels)
+        return replace(
+            state, defaults=defaults, last_defaults=last, previous_defaults=previous, switches=switches, labels=labels
+        )
 
     def _still_fresh(self, part: str, old: Mapping[K, T], new: Mapping[K, T]) -> dict[K, T]:
         """What was just read over what was read before, the latter only while it is no older than STALE_AFTER."""

@@ -29,6 +29,7 @@ class Saved:
     totals: Totals
     switches: Mapping[str, int] = field(default_factory=dict)
     last_defaults: Mapping[str, int] = field(default_factory=dict)
+    previous_defaults: Mapping[str, int] = field(default_factory=dict)
 
 
 class StateFile:
@@ -78,6 +79,7 @@ def _encoded(saved: Saved) -> dict[str, Any]:  # Any: JSON
         "slow": [[*owned, count] for owned, count in totals.slow.items()],
         "switches": dict(saved.switches),
         "last_defaults": dict(saved.last_defaults),
+        "previous_defaults": dict(saved.previous_defaults),
     }
 
 
@@ -93,7 +95,8 @@ def _decoded(data: Any) -> Saved:  # Any: JSON
     for model, version, api, entrypoint, counts in data["latency"]:
         totals.latency.setdefault(Owned(model, version), {})[api, entrypoint] = Count(counts)
     last = data["last"] if data["last"] is None else {_counter(*each): each[-1] for each in data["last"]}
-    return Saved((grpc, rest), last, totals, data["switches"], data["last_defaults"])
+    previous = data.get("previous_defaults", {})  # files of earlier releases lack it
+    return Saved((grpc, rest), last, totals, data["switches"], data["last_defaults"], previous)
 
 
 def _counter(*fields: Any) -> Counter:  # Any: JSON

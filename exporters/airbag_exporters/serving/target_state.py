@@ -15,7 +15,8 @@ class TargetState:
     """What is known about one server, by model name.
 
     `polled_at` (seconds since the epoch) is None before the first poll ended. `defaults` says who answers now,
-    `last_defaults` who did when somebody last did. `lines` are the sample lines of all that.
+    `last_defaults` who did when somebody last did, `previous_defaults` who did before that one. `lines` are the sample
+    lines of all that.
     """
 
     polled_at: float | None = None
@@ -25,6 +26,7 @@ class TargetState:
     versions: Statuses = field(default_factory=dict)
     defaults: Defaults = field(default_factory=dict)
     last_defaults: Mapping[str, int] = field(default_factory=dict)
+    previous_defaults: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
     switches: Mapping[str, int] = field(default_factory=dict)
     lines: Chunks = field(default_factory=dict)
