@@ -17,6 +17,7 @@ from airbag_exporters.quality.counters import Counters
 from airbag_exporters.quality.counting import Block, ModelLayout
 from airbag_exporters.quality.pipelines.page import pipeline_page
 from airbag_exporters.quality.render import Snapshot, encode_snapshot, metrics_page, reference_page
+from airbag_exporters.quality.render.thresholds import thresholds
 from airbag_exporters.quality.roles import roles
 
 SNAPSHOT = "/v1/snapshot"
@@ -68,12 +69,7 @@ class Pages:
             roles=roles(counters.seen, self._clock.now(), quality.role_window),
             references={owner: reference for owner, reference in found.items() if reference},
             kinds={name: entry.quality.kind for name, entry in entries.items()},
-            accuracy_min={
-                name: entry.expect.accuracy_min
-                for name, entry in entries.items()
-                if entry.expect.accuracy_min is not None
-            },
-            labels_min={name: entry.expect.labels_min for name, entry in entries.items()},
+            expected={name: thresholds(entry.expect) for name, entry in entries.items()},
             pending=self._book.waiting,
         )
 

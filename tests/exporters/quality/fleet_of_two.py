@@ -101,7 +101,7 @@ class Replica:
             roles=self.roles,
             references={each.owner: each.spec.reference for each in self.versions if each.spec.reference},
             kinds={model: each.quality.kind for model, each in models.items()},
-            labels_min=dict.fromkeys(models, self.labels_min),
+            expected=dict.fromkeys(models, {"labels_min": self.labels_min}),
         )
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from airbag.serving.groups import Expectations
 from airbag_exporters.quality.columns import Owner
 from airbag_exporters.quality.counting import Block, Layout, ModelLayout, count_predictions
 from airbag_exporters.quality.reference.value import Categorical
 from airbag_exporters.quality.render import Snapshot, metrics_page, reference_page
+from airbag_exporters.quality.render.thresholds import thresholds
 from tests.exporters.quality.counted import coded, numeric, predictions_of, reference_of, spec_of
 
 UGLY = 'ü "quoted" 100% \\ and\na line %s %d {x="1"}'
@@ -23,6 +25,7 @@ REFERENCE = reference_of(
     },
     score=numeric([0.1, 0.9], [0.5]),
 )
+_ENDINGS = ("_min", "_max", "_max_nats", "_max_seconds")
 KINDS = {
     "churn": spec_of("binary", reference=REFERENCE, segments={"region": (UGLY,)}),
     "animal": spec_of("multiclass", ("cat", UGLY)),
@@ -49,8 +52,7 @@ def snapshot() -> Snapshot:
         roles={Owner("edge", "churn", "2"): "candidate", Owner("edge", "churn", "1"): "stable"},
         references={Owner("edge", "churn", "1"): REFERENCE, Owner("edge", "churn", "2"): REFERENCE},
         kinds={("edge", "churn"): "binary"},
-        accuracy_min={("edge", "churn"): 0.9},
-        labels_min={("edge", "churn"): 50.0},
+        expected={("edge", "churn"): thresholds(Expectations(accuracy_min=0.9, label_delay_max="1h"))},
         pending=17,
     )
 
@@ -105,10 +107,25 @@ def test_what_rules_need_beside_the_counters_is_there() -> None:
     info = f'airbag_quality_reference_info{{{version}"1",ref="{REFERENCE.ref}",sha256="{REFERENCE.sha256}"}} 1'
     assert info in lines
     assert "airbag_quality_pending_predictions{} 17" in lines or "airbag_quality_pending_predictions 17" in lines
-    assert 'airbag_quality_accuracy_min{serving="edge",model_name="churn"} 0.9' in lines
-    assert 'airbag_quality_labels_min{serving="edge",model_name="churn"} 50.0' in lines
     assert 'airbag_quality_labels_total{serving="edge",model_name="churn",result="joined"} 5' in lines
     assert 'airbag_quality_labels_total{serving="edge",model_name="churn",result="expired"} 0' in lines
+
+
+def test_a_threshold_stands_beside_the_values_and_one_that_the_model_has_not_does_not() -> None:
+    labels = '{serving="edge",model_name="churn"}'
+    shown = dict(line.rsplit(" ", 1) for line in page().splitlines() if line.partition("{")[0].endswith(_ENDINGS))
+    assert shown == {
+        f"airbag_quality_accuracy_min{labels}": "0.9",
+        f"airbag_quality_accuracy_drop_max{labels}": "0.02",
+        f"airbag_quality_labels_min{labels}": "50.0",
+        f"airbag_quality_f1_drop_max{labels}": "0.05",
+        f"airbag_quality_psi_max{labels}": "0.2",
+        f"airbag_quality_ks_max{labels}": "0.2",
+        f"airbag_quality_entropy_shift_max_nats{labels}": "0.5",
+        f"airbag_quality_missing_ratio_max{labels}": "0.05",
+        f"airbag_quality_label_delay_max_seconds{labels}": "3600.0",
+    }
+    assert "# TYPE airbag_quality_f1_min gauge" in page()
 
 
 def test_histograms_have_buckets_a_sum_and_a_count() -> None:

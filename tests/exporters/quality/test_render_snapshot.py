@@ -31,7 +31,7 @@ def snapshot() -> Snapshot:
     labels["edge", "churn"].count_labels("duplicate", 3)
     return Snapshot(
         blocks, labels, {SECOND: "stable"}, {FIRST: REFERENCE}, {("edge", "churn"): "binary"},
-        {("edge", "churn"): 0.9}, {("edge", "churn"): 50.0}, 4,
+        {("edge", "churn"): {"accuracy_min": 0.9, "labels_min": 50.0}}, 4,
     )  # fmt: skip
 
 
@@ -68,8 +68,8 @@ def test_bytes_that_are_cut_short_are_refused(end: int) -> None:
 
 
 def test_a_snapshot_of_a_later_version_says_so() -> None:
-    later = msgspec.msgpack.decode(encode_snapshot(snapshot())) | {"format": 2}
-    with pytest.raises(BadSnapshot, match="format 2; this version reads 1"):
+    later = msgspec.msgpack.decode(encode_snapshot(snapshot())) | {"format": 3}
+    with pytest.raises(BadSnapshot, match="format 3; this version reads 2"):
         decode_snapshot(msgspec.msgpack.encode(later))
 
 
@@ -79,6 +79,12 @@ def test_counters_that_do_not_fit_their_layout_are_refused() -> None:
         wrong["blocks"][0][2 if name == "ints" else 3] = value
         with pytest.raises(BadSnapshot):
             decode_snapshot(msgspec.msgpack.encode(wrong))
+
+
+def test_a_threshold_that_nobody_knows_is_not_shown() -> None:
+    later = msgspec.msgpack.decode(encode_snapshot(snapshot()))
+    later["expected"][0][1]["luck_min"] = 0.5
+    assert decode_snapshot(msgspec.msgpack.encode(later)).expected == snapshot().expected
 
 
 def test_a_family_or_a_layout_that_nobody_knows_is_refused() -> None:

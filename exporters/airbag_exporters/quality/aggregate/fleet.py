@@ -21,6 +21,7 @@ from airbag_exporters.quality.aggregate.scores import ScoreCells, scores
 from airbag_exporters.quality.aggregate.tables import LABELS, Told, told
 from airbag_exporters.quality.aggregate.window import Facts, Plan, Record, Window
 from airbag_exporters.quality.render import Snapshot
+from airbag_exporters.quality.render.thresholds import LABELS_MIN
 
 STALE_AFTER = 300.0
 """Seconds after which nothing is believed of a replica but what it counted; Prometheus has the same patience."""
@@ -170,6 +171,7 @@ def _facts(alive: Sequence[Told]) -> Facts:
     labels_min: dict[Key, float] = {}
     for each in alive:
         kinds.update(each.snapshot.kinds.items())
-        for model, rows in each.snapshot.labels_min.items():
-            labels_min[model] = max(rows, labels_min.get(model, rows))
+        for model, expected in each.snapshot.expected.items():
+            if (rows := expected.get(LABELS_MIN)) is not None:
+                labels_min[model] = max(rows, labels_min.get(model, rows))
     return Facts(kinds, labels_min)

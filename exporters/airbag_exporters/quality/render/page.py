@@ -8,6 +8,7 @@ from airbag.exposition import Family, Samples
 from airbag_exporters.quality.counting import families
 from airbag_exporters.quality.counting.families import MODEL, VERSION
 from airbag_exporters.quality.render.snapshot import Snapshot
+from airbag_exporters.quality.render.thresholds import THRESHOLDS
 
 ROLE = Family("airbag_quality_version_role", "gauge", "1 for the role that a version has.", (*VERSION, "role"))
 MODEL_INFO = Family("airbag_quality_model_info", "gauge", "The kind of each configured model.", (*MODEL, "kind"))
@@ -18,11 +19,7 @@ REFERENCE_INFO = Family(
     (*VERSION, "ref", "sha256"),
 )
 PENDING = Family("airbag_quality_pending_predictions", "gauge", "Predictions that wait for their label.", ())
-ACCURACY_MIN = Family("airbag_quality_accuracy_min", "gauge", "Accuracy below which a version is bad.", MODEL)
-LABELS_MIN = Family(
-    "airbag_quality_labels_min", "gauge", "Labels in the rules' window below which there is no verdict.", MODEL
-)
-_GAUGES = (ROLE, MODEL_INFO, REFERENCE_INFO, PENDING, ACCURACY_MIN, LABELS_MIN)
+_GAUGES = (ROLE, MODEL_INFO, REFERENCE_INFO, PENDING, *THRESHOLDS.values())
 
 
 def metrics_page(snapshot: Snapshot) -> Iterator[bytes]:
@@ -53,7 +50,7 @@ def _gauges(snapshot: Snapshot) -> bytes:
     for owner, reference in snapshot.references.items():
         samples.add(REFERENCE_INFO, (*owner, reference.ref, reference.sha256), 1)
     samples.add(PENDING, (), snapshot.pending)
-    for family, values in ((ACCURACY_MIN, snapshot.accuracy_min), (LABELS_MIN, snapshot.labels_min)):
-        for model, value in values.items():
-            samples.add(family, model, value)
+    for model, expected in snapshot.expected.items():
+        for key, value in expected.items():
+            samples.add(THRESHOLDS[key], model, value)
     return samples.page()

@@ -18,11 +18,12 @@ from airbag_exporters.quality.columns import Owner
 from airbag_exporters.quality.counting import Block, Layout, ModelLayout, families
 from airbag_exporters.quality.counting.slices import Part, Shape, Slices
 from airbag_exporters.quality.reference.value import Reference
+from airbag_exporters.quality.render.thresholds import THRESHOLDS
 
 ModelName = tuple[str, str]
 """Serving and model."""
 
-FORMAT = 1
+FORMAT = 2
 
 
 class BadSnapshot(AirbagError):
@@ -36,8 +37,8 @@ class Snapshot:
     """What one process knows at one moment; nobody changes it, nor the blocks in it.
 
     `blocks` are the counters of every version, `labels` those of every model (ModelLayout). `roles` are "stable" and
-    "candidate", `kinds` a model's kind, `accuracy_min` and `labels_min` the thresholds of those that have one.
-    `pending` is how many predictions wait for their label.
+    "candidate", `kinds` a model's kind, `expected` its thresholds by their key in exporters.yml. `pending` is how many
+    predictions wait for their label.
     """
 
     blocks: Mapping[Owner, Block] = field(default_factory=dict)
@@ -45,8 +46,7 @@ class Snapshot:
     roles: Mapping[Owner, str] = field(default_factory=dict)
     references: Mapping[Owner, Reference] = field(default_factory=dict)
     kinds: Mapping[ModelName, str] = field(default_factory=dict)
-    accuracy_min: Mapping[ModelName, float] = field(default_factory=dict)
-    labels_min: Mapping[ModelName, float] = field(default_factory=dict)
+    expected: Mapping[ModelName, Mapping[str, float]] = field(default_factory=dict)
     pending: int = 0
 
 
@@ -73,8 +73,7 @@ class _Snapshot(msgspec.Struct):
     references: list[tuple[tuple[str, str, str], int]]
     profiles: list[bytes]
     kinds: list[tuple[ModelName, str]]
-    accuracy_min: list[tuple[ModelName, float]]
-    labels_min: list[tuple[ModelName, float]]
+    expected: list[tuple[ModelName, Mapping[str, float]]]
     pending: int
 
 
@@ -95,8 +94,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
             [(owner, numbers[id(each)]) for owner, each in snapshot.references.items()],
             [each.model_dump_json().encode() for each in references.values()],
             list(snapshot.kinds.items()),
-            list(snapshot.accuracy_min.items()),
-            list(snapshot.labels_min.items()),
+            list(snapshot.expected.items()),
             snapshot.pending,
         )
     )
@@ -119,8 +117,7 @@ def decode_snapshot(data: bytes) -> Snapshot:
             _by_owner(read.roles),
             _by_owner([(owner, profiles[number]) for owner, number in read.references]),
             dict(read.kinds),
-            dict(read.accuracy_min),
-            dict(read.labels_min),
+            {model: _known(expected) for model, expected in read.expected},
             read.pending,
         )
     except (msgspec.DecodeError, KeyError, IndexError, ValueError, TypeError) as error:
@@ -156,6 +153,10 @@ def _unpacked(layout: Slices, counters: _Counters) -> Block:
 def _model(names: tuple[str, ...]) -> ModelName:
     serving, model = names
     return serving, model
+
+
+def _known(expected: Mapping[str, float]) -> Mapping[str, float]:
+    return {key: expected[key] for key in THRESHOLDS if key in expected}
 
 
 def _by_owner(pairs: Sequence[tuple[tuple[str, str, str], Value]]) -> dict[Owner, Value]:
