@@ -56,3 +56,16 @@ def quality(config_file: Path, config_check: bool, aggregate: bool, web: Web) ->
     from airbag_exporters.quality.process import run
 
     run(config_file, config, web)
+
+
+@exporter.command()
+@process_options("exporters/exporters.yml", ":9812")
+def host(config_file: Path, config_check: bool, web: Web) -> None:
+    """What the servers' processes, their machine, its disks and its GPUs do."""
+    config = load_exporters(config_file)
+    if config_check:
+        click.echo(f"{config_file}: OK")
+        return
+    from airbag_exporters.host.process import run
+
+    run(config_file, config, web)

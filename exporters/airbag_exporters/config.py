@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from airbag.config import Duration, LocalPath, Secret, Section, load, written_as
 from airbag.serving.groups import Module, Name, Ratio, Servings
@@ -123,6 +124,77 @@ class Alerts(Section):
     labels: Mapping[str, str] = {}
 
 
+def _is_a_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    return text
+
+
+class WatchedProcess(Section):
+    """The process of one target on this machine. What is given must all fit; the oldest process that fits is shown.
+
+    `command` is a regular expression that is looked for in the command line, `argument` one of its words exactly.
+    `pid_file` is for servers that write one. `rss_max` (bytes) takes the place of `rss_ratio_max`.
+    """
+
+    serving: Name
+    target: Name
+    command: Annotated[str, Field(min_length=1), AfterValidator(_is_a_pattern)] | None = None
+    argument: Annotated[str, Field(min_length=1)] | None = None
+    pid_file: LocalPath | None = None
+    rss_max: Annotated[int, Field(gt=0)] | None = None
+
+    @property
+    def how(self) -> tuple[object, ...]:
+        """How it is found."""
+        return self.command, self.argument, self.pid_file
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if not any(self.how):
+            raise ValueError("does not say which process it is; give `command`, `argument` or `pid_file`")
+        return self
+
+
+class DiskFree(Section):
+    """Shares of a disk, of bytes or inodes, that should be free."""
+
+    warning: Ratio = 0.1
+    critical: Ratio = 0.03
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> Self:
+        if self.warning < self.critical:
+            raise ValueError("calls somebody before it warns; `warning` should be the larger share")
+        return self
+
+
+class Host(Section):
+    """The section `host`: what the host exporter looks at on its machine, and when people are told.
+
+    Ratios are shares in use: resident memory of its limit, the machine's memory, descriptors, memory of a GPU.
+    TensorFlow takes nearly all memory of a GPU at its start, so `gpu_memory_ratio_max` has no default.
+    """
+
+    processes: Annotated[tuple[WatchedProcess, ...], Field(max_length=100)] = ()
+    disks: Annotated[tuple[LocalPath, ...], Field(max_length=50)] = ()
+    rss_ratio_max: Ratio = 0.9
+    memory_ratio_max: Ratio = 0.95
+    descriptors_ratio_max: Ratio = 0.8
+    disk_free_ratio_min: DiskFree = DiskFree()
+    gpu_memory_ratio_max: Ratio | None = None
+
+    @model_validator(mode="after")
+    def _names_nothing_twice(self) -> Self:
+        if len({(each.serving, each.target) for each in self.processes}) < len(self.processes):
+            raise ValueError("has two processes for one target")
+        if len(set(self.disks)) < len(self.disks):
+            raise ValueError("names a disk twice")
+        return self
+
+
 class ProbeModule(Module):
     """How to watch servers that are not listed here but named by whoever scrapes `/probe`: HOST:PORT of gRPC.
 
@@ -142,6 +214,7 @@ class ExportersConfig(Servings):
     quality: Quality = Quality()
     pipelines: tuple[Pipeline, ...] = ()
     alerts: Alerts | None = None
+    host: Host = Host()
     state_folder: LocalPath | None = None
     modules: Mapping[Name, ProbeModule] = {}
     probe_targets_max: Annotated[int, Field(gt=0)] = 100
@@ -150,6 +223,14 @@ class ExportersConfig(Servings):
     def _pipelines_are_unique(self) -> Self:
         if len({pipeline.name for pipeline in self.pipelines}) != len(self.pipelines):
             raise ValueError("two pipelines have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _processes_are_targets(self) -> Self:
+        targets = {(group.name, target.name) for group in self.servings for target in group.targets}
+        for each in self.host.processes:
+            if (each.serving, each.target) not in targets:
+                raise ValueError(f"host.processes names {each.serving}/{each.target}, which is none of `servings`")
         return self
 
 
