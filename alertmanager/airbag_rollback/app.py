@@ -96,7 +96,10 @@ _REFUSALS: dict[int | str, str] = {
 
 
 async def _take(receiver: Receiver, request: Request) -> tuple[int, str, str]:
-    """Check, make durable, wake the worker: the status, its metric label and a short sentence."""
+    """Check, make durable, wake the worker: the status, its metric label and a short sentence.
+
+    A message that holds nothing but the watchdog is only noted: it is there every half minute and asks for nothing.
+    """
     if not webhook.authorized(request.headers.get("authorization"), receiver.settings.token):
         return 401, "unauthorized", "wrong or missing bearer token"
     body = await _body(request)
@@ -104,6 +107,12 @@ async def _take(receiver: Receiver, request: Request) -> tuple[int, str, str]:
         return 413, "too_large", f"more than {webhook.BODY_LIMIT} bytes"
     try:
         message = webhook.read(body)
+        if message.has_watchdog:
+            receiver.path.heard()
+        if message.is_only_watchdog:
+            for alert in message.alerts:
+                receiver.metrics.alerts.labels("watchdog" if alert.status == "firing" else "resolved").inc()
+            return 202, "watchdog", "the way works"
         number = await run_in_threadpool(receiver.journal.deliveries.accept, body, receiver.clock.now())
     except webhook.NotAMessage as error:
         return 400, "malformed", str(error)

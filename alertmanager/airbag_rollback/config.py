@@ -16,6 +16,7 @@ from airbag_rollback.engine.decide import Mode
 # A user name or password in an address would show up in messages; `@` is refused for that.
 Url = Annotated[str, written_as(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", "http(s)://HOST:PORT without user or query")]
 Wait = Annotated[Duration, Field(gt=0)]
+WaitOrOff = Annotated[Duration, Field(ge=0)]
 
 
 def _off(value: object) -> object:
@@ -23,7 +24,7 @@ def _off(value: object) -> object:
 
 
 class Policy(Section):
-    """The file. Durations are in seconds once read."""
+    """The file. Durations are in seconds once read; of `watchdog_within` and `paused_max` 0 turns the watch off."""
 
     exporters_file: LocalPath
     prometheus_url: Url
@@ -37,6 +38,8 @@ class Policy(Section):
     switch_within: Wait = 60.0
     stable_for: Wait = 2.0
     recover_within: Wait = 60.0
+    watchdog_within: WaitOrOff = 180.0
+    paused_max: WaitOrOff = 86_400.0
 
     @model_validator(mode="after")
     def _a_switch_can_become_stable(self) -> Self:

@@ -21,8 +21,8 @@ KNOWN_OUTCOMES = {
     ),
 }  # fmt: skip
 STAGES = ("detected", "decided", "acted", "available", "recovered")
-WEBHOOK_RESULTS = ("accepted", "unauthorized", "too_large", "malformed", "journal")
-ALERT_RESULTS = ("opened", "repeated", "resolved", "refused")
+WEBHOOK_RESULTS = ("accepted", "watchdog", "unauthorized", "too_large", "malformed", "journal")
+ALERT_RESULTS = ("opened", "repeated", "resolved", "refused", "watchdog")
 _BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 60, 120, 300)
 
 
@@ -40,7 +40,7 @@ class Metrics:
                                 ["result"], registry=registry)  # fmt: skip
         self.alerts = Counter("airbag_rollback_alerts", "Alerts in accepted messages by what became of them.",
                               ["result"], registry=registry)  # fmt: skip
-        self.notifications = Counter("airbag_rollback_notifications", "Posts of outcome alerts by result.",
+        self.notifications = Counter("airbag_rollback_notifications", "Posts of alerts to Alertmanagers by result.",
                                      ["result"], registry=registry)  # fmt: skip
         self.errors = Counter("airbag_rollback_internal_errors", "Turns that ended in an unforeseen error.",
                               registry=registry)  # fmt: skip

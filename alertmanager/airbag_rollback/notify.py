@@ -1,10 +1,10 @@
-"""Tells people how an action ended, through Alertmanager and nobody else."""
+"""Tells people through Alertmanager and nobody else; above all, how an action ended."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import requests
 
@@ -17,22 +17,53 @@ from airbag_rollback.outcomes import still_shown
 log = logging.getLogger("airbag.receiver.notify")
 
 
+class Alertmanagers:
+    """Every Alertmanager, for one thread."""
+
+    def __init__(self, urls: Callable[[], tuple[str, ...]], metrics: Metrics) -> None:
+        self._urls = urls
+        self._metrics = metrics
+        self._http = requests.Session()
+        self._http.trust_env = False  # a proxy meant for the internet has no say here
+        self._failing: set[str] = set()
+
+    def post(self, alert: Mapping[str, object]) -> bool:
+        """Post the alert to each of them, once; whether at least one took it."""
+        taken = [self._post(url, alert) for url in self._urls()]
+        return any(taken)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _post(self, url: str, alert: Mapping[str, object]) -> bool:
+        try:
+            answer = self._http.post(
+                f"{url.rstrip('/')}/api/v2/alerts", json=[alert], timeout=3.0, allow_redirects=False
+            )
+            problem = "" if answer.status_code == requests.codes.ok else f"HTTP {answer.status_code}"
+        except requests.RequestException as error:
+            problem = type(error).__name__
+        self._metrics.notifications.labels("failed" if problem else "delivered").inc()
+        if problem and url not in self._failing:
+            log.warning("Alertmanager took no alert; trying on", extra={"url": url, "reason": problem})
+        self._failing = self._failing | {url} if problem else self._failing - {url}
+        return not problem
+
+
 class Notifier(threading.Thread):
     """Posts what lies in the outbox until at least one Alertmanager took it. Never in the worker's way."""
 
     def __init__(
-        self, urls: Callable[[], tuple[str, ...]], journal: Journal, metrics: Metrics, clock: Clock, every: float = 0.5
+        self, alertmanagers: Alertmanagers, journal: Journal, metrics: Metrics, clock: Clock, every: float = 0.5
     ) -> None:
         super().__init__(name="notifier", daemon=True)
-        self._urls = urls
+        self._alertmanagers = alertmanagers
         self._journal = journal
         self._metrics = metrics
         self._clock = clock
         self._every = every
         self._ending = threading.Event()
-        self._http = requests.Session()
-        self._http.trust_env = False  # a proxy meant for the internet has no say here
-        self._failing: set[str] = set()
 
     def stop(self) -> None:
         """End after the present post."""
@@ -49,7 +80,7 @@ class Notifier(threading.Thread):
                 log.exception("telling people failed")
                 failed = True
             self._ending.wait(self._every * (4 if failed else 1))
-        self._http.close()
+        self._alertmanagers.close()
 
     def empty(self) -> bool:
         """Post every waiting message once; whether one was left behind."""
@@ -57,23 +88,8 @@ class Notifier(threading.Thread):
         self._metrics.waiting.set(len(waiting))
         for message in waiting:
             alert = still_shown(message.alert, self._clock.now())
-            taken = [self._post(url, alert) for url in self._urls()]
-            if not any(taken):
+            if not self._alertmanagers.post(alert):
                 return True
             self._journal.outbox.delivered(message, self._clock.now())
         self._metrics.waiting.set(0)
         return False
-
-    def _post(self, url: str, alert: dict[str, object]) -> bool:
-        try:
-            answer = self._http.post(
-                f"{url.rstrip('/')}/api/v2/alerts", json=[alert], timeout=3.0, allow_redirects=False
-            )
-            problem = "" if answer.status_code == requests.codes.ok else f"HTTP {answer.status_code}"
-        except requests.RequestException as error:
-            problem = type(error).__name__
-        self._metrics.notifications.labels("failed" if problem else "delivered").inc()
-        if problem and url not in self._failing:
-            log.warning("Alertmanager took no outcome alert; trying on", extra={"url": url, "reason": problem})
-        self._failing = self._failing | {url} if problem else self._failing - {url}
-        return not problem

@@ -37,15 +37,16 @@ def outcome_alert(action: Action, now: float) -> dict[str, Any] | None:
     return {
         "labels": labels,
         "annotations": {"summary": summary, "description": description, "runbook_url": f"{RUNBOOKS}/{name}.md"},
-        "startsAt": _stamp(now),
-        "endsAt": _stamp(now + _SHOWN_FOR[severity]),
+        "startsAt": stamp(now),
+        "endsAt": stamp(now + _SHOWN_FOR[severity]),
     }
 
 
 def still_shown(alert: dict[str, Any], now: float) -> dict[str, Any]:
     """The alert, made to last: one that waited long for Alertmanager must not arrive as resolved."""
-    return alert | {"endsAt": max(alert["endsAt"], _stamp(now + _SHOWN_FOR["info"]))}  # one format: text order is time
+    return alert | {"endsAt": max(alert["endsAt"], stamp(now + _SHOWN_FOR["info"]))}
 
 
-def _stamp(at: float) -> str:
+def stamp(at: float) -> str:
+    """A time as Alertmanager writes it, in one format: the order of the texts is that of the times."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

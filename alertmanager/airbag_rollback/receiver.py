@@ -11,14 +11,16 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from airbag.clock import Clock, SystemClock
-from airbag.errors import ConfigError, Problem
+from airbag.errors import AirbagError, ConfigError, Problem
+from airbag_rollback.alert_path import AlertPath, PathWatch
 from airbag_rollback.config import Settings, load_settings
 from airbag_rollback.journal import Journal, open_journal
 from airbag_rollback.judge import Judge
 from airbag_rollback.look import Lookout
 from airbag_rollback.metrics import Metrics
-from airbag_rollback.notify import Notifier
+from airbag_rollback.notify import Alertmanagers, Notifier
 from airbag_rollback.prometheus import Prometheus
+from airbag_rollback.standing import Standing
 from airbag_rollback.steps import Steps
 from airbag_rollback.watch import Watcher
 from airbag_rollback.worker import Worker
@@ -38,7 +40,10 @@ class Receiver:
     worker: Worker
     watcher: Watcher
     notifier: Notifier
+    path: AlertPath
+    path_watch: PathWatch
     lookout: Lookout
+    not_acting_since: float | None = None
 
     def reload(self) -> None:
         """Take the files anew; ConfigError keeps the old settings. The journal's place cannot change."""
@@ -47,20 +52,31 @@ class Receiver:
             problem = Problem("journal", "cannot change while the receiver runs", "restart it")
             raise ConfigError(str(self.config_file), [problem])
         self.settings = settings
-        self.metrics.show_mode(settings.policy.mode)
+        self.show_mode()
         self.worker.wake()
+
+    def show_mode(self) -> None:
+        """Tell the mode in force and since when it has kept the receiver from acting."""
+        mode, now = self.settings.policy.mode, self.clock.now()
+        self.metrics.show_mode(mode)
+        try:
+            self.not_acting_since = self.journal.notes.acting(mode == "auto", now)
+        except AirbagError as error:  # the mode is in force all the same
+            log.warning("since when nothing acts cannot be written down", extra={"reason": str(error)})
+            self.not_acting_since = None if mode == "auto" else self.not_acting_since or now
 
     @contextlib.contextmanager
     def run(self) -> Iterator[None]:
         """Work while the block lasts. Leaving it waits for a step in progress, which includes a reload call."""
-        for thread in (self.watcher, self.worker, self.notifier):
+        self.path.heard()  # the wait for the watchdog begins now
+        for thread in (self.watcher, self.worker, self.notifier, self.path_watch):
             thread.start()
         try:
             yield
         finally:
-            for thread in (self.worker, self.watcher, self.notifier):
+            for thread in (self.worker, self.watcher, self.notifier, self.path_watch):
                 thread.stop()
-            for thread in (self.worker, self.watcher, self.notifier):
+            for thread in (self.worker, self.watcher, self.notifier, self.path_watch):
                 thread.join(timeout=30.0)
             self.lookout.close()
             self.journal.close()
@@ -74,7 +90,6 @@ def assemble(
     journal = open_journal(settings.policy.journal)
     journal.deliveries.prune(clock.now())
     metrics = Metrics(registry)
-    metrics.show_mode(settings.policy.mode)
     metrics.journal_writable.set_function(lambda: float(not journal.database.last_error))
     lookout = Lookout()
     asked: dict[str, Prometheus] = {}
@@ -89,13 +104,21 @@ def assemble(
             asked[url] = Prometheus(url, metrics.prometheus_up.set)
         return asked[url]
 
+    def alertmanagers() -> Alertmanagers:
+        return Alertmanagers(lambda: current().policy.alertmanager_urls, metrics)
+
     judge = Judge(lookout, journal, clock, lambda: current().servings.rules.pace)
     steps = Steps(current, journal, lookout, judge, prometheus, clock, metrics)
+    path = AlertPath(clock)
     receiver = Receiver(
         config_file, settings, journal, metrics, clock,
         Worker(steps, journal, metrics, clock),
         Watcher(lambda: current().servings, lookout, journal, clock),
-        Notifier(lambda: current().policy.alertmanager_urls, journal, metrics, clock),
+        Notifier(alertmanagers(), journal, metrics, clock),
+        path,
+        PathWatch(path, lambda: current().policy.watchdog_within, alertmanagers(), clock),
         lookout,
     )  # fmt: skip
+    receiver.show_mode()
+    registry.register(Standing(current, path, journal, lambda: receiver.not_acting_since))
     return receiver

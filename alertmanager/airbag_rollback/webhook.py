@@ -12,6 +12,9 @@ from airbag.serving.groups import Servings
 from airbag_rollback.records import Suspect
 from airbag_rollback.signals import SIGNALS
 
+WATCHDOG = "AirbagWatchdog"
+"""The alert that always fires. It asks for nothing; that it comes is the news."""
+
 BODY_LIMIT = 4 * 1024 * 1024
 
 
@@ -26,6 +29,11 @@ class Alert(_Open):
     labels: dict[str, str]
     startsAt: AwareDatetime | None = None  # noqa: N815 - Alertmanager's spelling
 
+    @property
+    def is_watchdog(self) -> bool:
+        """Whether it is the one that always fires."""
+        return self.labels.get("alertname") == WATCHDOG
+
 
 class Message(_Open):
     """The part of the message that is used."""
@@ -33,6 +41,16 @@ class Message(_Open):
     version: Literal["4"]
     alerts: tuple[Alert, ...]
     truncatedAlerts: int = 0  # noqa: N815 - Alertmanager's spelling
+
+    @property
+    def has_watchdog(self) -> bool:
+        """Whether the watchdog fires in it: one that resolves says that nobody keeps it up any more."""
+        return any(alert.is_watchdog and alert.status == "firing" for alert in self.alerts)
+
+    @property
+    def is_only_watchdog(self) -> bool:
+        """Whether nothing in it asks for anything."""
+        return bool(self.alerts) and all(alert.is_watchdog for alert in self.alerts)
 
 
 class NotAMessage(ValueError):
@@ -62,6 +80,8 @@ def suspect(alert: Alert, servings: Servings) -> Suspect | str:
     labels = alert.labels
     if alert.status != "firing":
         return "resolved: starts nothing"
+    if alert.is_watchdog:
+        return "watchdog: the way works"
     if labels.get("airbag_action") != "rollback":
         return "refused: no label airbag_action=rollback"
     missing = [name for name in ("alertname", "serving", "model_name", "model_version") if not labels.get(name)]

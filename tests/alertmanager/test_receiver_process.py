@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import re
 import resource
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
+from tests.exporters.processes import assert_golden, shape
 from tests.fakes.alertmanager_api import alert, message
 from tests.fakes.binaries import find
 from tests.fakes.rollback import HEADERS, TOKEN, Process, Surroundings, process, surroundings
 from tests.fakes.wait import until
+
+LAST = "airbag_rollback_watchdog_last_received_timestamp_seconds"
+TAKEN = 'airbag_rollback_alerts_total{result="watchdog"}'
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +122,75 @@ def test_the_scrape_is_clean_by_promtool(quiet: Process) -> None:
         [find("promtool"), "check", "metrics"], input=page, capture_output=True, timeout=30, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_scrape_is_what_it_was(quiet: Process) -> None:
+    page = requests.get(f"{quiet.url}/metrics", timeout=5).text
+    assert_golden("receiver.prom", shape(page))
+
+
+def watchdog(**changes: str) -> dict[str, Any]:
+    labels = dict.fromkeys(("airbag_action", "serving", "model_name", "model_version"))
+    return alert(name="AirbagWatchdog", **labels | {"severity": "info"} | changes)  # type: ignore[arg-type]
+
+
+def test_the_watchdog_is_noted_and_not_journaled(quiet: Process) -> None:
+    journal = quiet.around.folder / "journal" / "journal.sqlite"
+    before = _deliveries(journal), sample(quiet, LAST), sample(quiet, TAKEN)
+    assert post(quiet, json.dumps(message(watchdog())).encode()).json() == {"detail": "the way works"}
+    assert sample(quiet, LAST) > before[1]
+    assert sample(quiet, TAKEN) == before[2] + 1
+    assert _deliveries(journal) == before[0]
+
+
+def test_a_watchdog_that_resolves_or_is_not_authorized_is_not_the_watchdog(quiet: Process) -> None:
+    before = sample(quiet, LAST), sample(quiet, TAKEN)
+    assert quiet.post(watchdog(status="resolved")) == 202
+    body = json.dumps(message(watchdog())).encode()
+    assert post(quiet, body, Authorization="Bearer wrong").status_code == 401
+    assert (sample(quiet, LAST), sample(quiet, TAKEN)) == before
+
+
+def test_a_message_with_the_watchdog_and_with_alerts_is_both(quiet: Process) -> None:
+    before = sample(quiet, LAST), sample(quiet, TAKEN)
+    journal = quiet.around.folder / "journal" / "journal.sqlite"
+    deliveries = _deliveries(journal)
+    assert quiet.post(watchdog(), alert(version=99)) == 202
+    assert sample(quiet, LAST) > before[0]
+    assert _deliveries(journal) == deliveries + 1
+    until(lambda: sample(quiet, TAKEN) == before[1] + 1, what="the watchdog to be counted")
+    until(lambda: 99 in {action["bad_version"] for action in quiet.actions()}, what="the action")
+
+
+def _deliveries(journal: Path) -> int:
+    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
+        return int(connection.execute("SELECT count(*) FROM deliveries").fetchone()[0])
+
+
+def test_when_the_watchdog_stays_away_alertmanager_is_told_until_it_comes(around: Surroundings) -> None:
+    around.write_policy(watchdog_within="2s")
+    with process(around) as receiver:
+        assert receiver.post(watchdog()) == 202
+        until(lambda: around.alertmanager.names() == ["AirbagAlertPathBroken"], timeout=30, what="the alert")
+        [broken] = around.alertmanager.alerts
+        assert broken["labels"] == {"alertname": "AirbagAlertPathBroken", "severity": "critical"}
+        assert receiver.post(watchdog()) == 202
+        until(lambda: len(around.alertmanager.alerts) > 1, timeout=30, what="its end")
+        assert around.alertmanager.alerts[1]["startsAt"] == broken["startsAt"]
+        assert around.alertmanager.alerts[1]["endsAt"] < broken["endsAt"]
+        assert receiver.actions() == []
+
+
+def test_a_full_disk_does_not_hide_a_broken_way(around: Surroundings) -> None:
+    around.write_policy(watchdog_within="4s")
+    with process(around) as receiver:
+        pid = receiver.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+        assert receiver.post(alert()) == 503
+        assert receiver.post(watchdog()) == 202
+        until(lambda: "AirbagAlertPathBroken" in around.alertmanager.names(), timeout=30, what="the alert")
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
 def bad_release(receiver: Process) -> None:

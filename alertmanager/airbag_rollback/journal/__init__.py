@@ -9,6 +9,7 @@ from airbag_rollback.journal.actions import Actions
 from airbag_rollback.journal.database import Database, JournalError, Overtaken
 from airbag_rollback.journal.deliveries import Deliveries
 from airbag_rollback.journal.ledger import Ledger
+from airbag_rollback.journal.notes import Notes
 from airbag_rollback.journal.outbox import Outbox
 
 __all__ = ["Journal", "JournalError", "Overtaken", "open_journal"]
@@ -23,6 +24,7 @@ class Journal:
     actions: Actions
     ledger: Ledger
     outbox: Outbox
+    notes: Notes
 
     def close(self) -> None:
         """Close the database and let another process have it."""
@@ -34,4 +36,5 @@ def open_journal(path: Path) -> Journal:
     database = Database(path)
     outbox = Outbox(database)
     ledger = Ledger(database)
-    return Journal(database, Deliveries(database), Actions(database, outbox, ledger), ledger, outbox)
+    actions = Actions(database, outbox, ledger)
+    return Journal(database, Deliveries(database), actions, ledger, outbox, Notes(database))

@@ -105,6 +105,15 @@ class Actions:
             for (row,) in self._database.rows("SELECT document FROM actions ORDER BY id DESC LIMIT ?", limit)
         ]
 
+    def latest_that_need_a_human(self) -> list[Action]:
+        """The latest action of every model for which that one ended with a call for a person."""
+        rows = self._database.rows(
+            "SELECT document FROM actions WHERE state = ? "
+            "AND id IN (SELECT max(id) FROM actions GROUP BY serving, model_name)",
+            State.NEEDS_HUMAN,
+        )
+        return [_action(row) for (row,) in rows]
+
     def events(self, action_id: int) -> list[Event]:
         """The transitions of one action, in order."""
         rows = self._database.rows(

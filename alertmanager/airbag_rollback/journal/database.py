@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS actions (
 CREATE UNIQUE INDEX IF NOT EXISTS one_action_per_key ON actions (key) WHERE state NOT IN ({_quoted(REOPENS)});
 CREATE UNIQUE INDEX IF NOT EXISTS one_effect_per_model ON actions (serving, model_name)
     WHERE state IN ({_quoted(TOUCHING)});
+CREATE INDEX IF NOT EXISTS actions_of_model ON actions (serving, model_name, id);
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, action_id INTEGER NOT NULL REFERENCES actions (id), at REAL NOT NULL,
     before TEXT NOT NULL, after TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL

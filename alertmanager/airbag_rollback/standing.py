@@ -1,0 +1,98 @@
+"""How things stand, read anew for each scrape: the watchdog, models that wait for a person, since when nothing acts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from airbag_rollback.alert_path import AlertPath
+from airbag_rollback.config import Settings
+from airbag_rollback.journal import Journal, JournalError
+from airbag_rollback.records import Action
+
+log = logging.getLogger("airbag.receiver")
+
+
+class Standing(Collector):
+    """The families. What is turned off has no series."""
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        path: AlertPath,
+        journal: Journal,
+        not_acting_since: Callable[[], float | None],
+    ) -> None:
+        self._settings = settings
+        self._path = path
+        self._journal = journal
+        self._not_acting_since = not_acting_since
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing, so that registering does not read the journal."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        policy = self._settings().policy
+        yield from _gauge(
+            "airbag_rollback_watchdog_last_received_timestamp_seconds",
+            "When AirbagWatchdog last came from Alertmanager; before the first time, since when it is waited for.",
+            self._path.last if policy.watchdog_within else None,
+        )
+        yield from _gauge(
+            "airbag_rollback_watchdog_max_age_seconds", "How long AirbagWatchdog may stay away (watchdog_within).",
+            policy.watchdog_within or None,
+        )  # fmt: skip
+        yield from _gauge(
+            "airbag_rollback_not_acting_since_timestamp_seconds",
+            "Since when the mode has not been auto, also across restarts; absent in auto.", self._not_acting_since(),
+        )  # fmt: skip
+        yield from _gauge(
+            "airbag_rollback_paused_max_seconds", "How long not to act is unremarkable (paused_max).",
+            policy.paused_max or None,
+        )  # fmt: skip
+        yield self._needs_human()
+
+    def _needs_human(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
+            "airbag_rollback_needs_human",
+            "Whether the model's latest action ended with a call for a person and nothing was changed since.",
+            labels=["serving", "model_name"],
+        )
+        try:
+            waiting = unsolved(self._journal)
+        except JournalError as error:
+            log.warning("who waits for a person cannot be told", extra={"reason": str(error)})
+            return family
+        for group in self._settings().servings.servings:
+            for model in group.models:
+                family.add_metric([group.name, model.name], float((group.name, model.name) in waiting))
+        return family
+
+
+def unsolved(journal: Journal) -> set[tuple[str, str]]:
+    """Serving and model of every latest action that called for a person, until somebody releases or changes something.
+
+    An action that touched nothing is over with the next deployment epoch. One that switched made an epoch itself: it
+    is over when models.config names something else than what it went back to.
+    """
+    wanted = {(serving, model): (epoch, wanted) for serving, model, epoch, _, wanted in journal.ledger.present()}
+    return {
+        (action.serving, action.model_name)
+        for action in journal.actions.latest_that_need_a_human()
+        if _still_stands(action, *wanted.get((action.serving, action.model_name), (action.epoch, None)))
+    }
+
+
+def _still_stands(action: Action, epoch: int, wanted: list[int] | None) -> bool:
+    if action.armed_at is None:
+        return epoch == action.epoch
+    return wanted is None or wanted == [action.target_version]
+
+
+def _gauge(name: str, text: str, value: float | None) -> Iterator[GaugeMetricFamily]:
+    if value is not None:
+        yield GaugeMetricFamily(name, text, value)
