@@ -216,7 +216,8 @@ def _run_up(stack: Stack, with_traffic: bool, console: Console) -> None:
 
 def _addresses(stack: Stack) -> Iterator[str]:
     yield f"TF Serving         gRPC {stack.endpoint.grpc}, REST {stack.endpoint.rest}"
-    for name in ("serving-exporter", "quality-exporter", "receiver", "people", "alertmanager", "prometheus"):
+    exporters = ("serving-exporter", "quality-exporter", "host-exporter")
+    for name in (*exporters, "receiver", "people", "alertmanager", "prometheus"):
         yield f"{name:18} {stack.url(name)}"
     yield f"configuration      {stack.config}"
     yield f"logs               {stack.run / 'logs'}"

@@ -18,6 +18,7 @@ STANDARD: Mapping[str, int] = {
     "tf-serving-rest": 8501,
     "serving-exporter": 9810,
     "quality-exporter": 9811,
+    "host-exporter": 9812,
     "receiver": 9815,
     "people": 9820,
     "prometheus": 9090,

@@ -181,6 +181,7 @@ class Stack:
             *server,
             self._airbag("serving-exporter", "exporter", "serving", config="exporters/exporters.yml"),
             self._airbag("quality-exporter", "exporter", "quality", config="exporters/exporters.yml"),
+            self._airbag("host-exporter", "exporter", "host", config="exporters/exporters.yml"),
             self._airbag("receiver", "receiver", config="alertmanager/policy.yml"),
             self._airbag("people", "demo", "inbox"),
             self._alertmanager(found["alertmanager"]),
@@ -268,6 +269,7 @@ def watching(remote: RemoteServing, exporters: str) -> str:
     expect = {key: value for key, value in group["models"][0]["expect"].items() if key != "accuracy_min"}
     group |= {"targets": [target], "models": [{"name": remote.model, "expect": expect}]}
     group.pop("model_config_file")
+    document["host"].pop("processes")  # it may run anywhere, started in any way
     if remote.models_config:
         group["model_config_file"] = str(remote.models_config.absolute())
     return yaml.safe_dump(document, sort_keys=False)

@@ -22,6 +22,7 @@ from airbag_demo.model_server.flags import Flags
 from airbag_demo.ports import STANDARD, addresses
 from airbag_demo.stack import SHIPPED, Stack
 from airbag_exporters.config import load_exporters
+from airbag_exporters.host.finding import fits
 from tests.fakes.binaries import ROOT, run
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -101,8 +102,9 @@ def test_every_path_that_a_service_s_files_name_is_there_inside_it(name: str) ->
     texts += map(str, SERVICES[name].get("command", []))
     code = "\n".join(line.partition("#")[0] for text in texts for line in text.splitlines())
     named = set(re.findall(r"(?<![\w.-])/(?:models|etc|run|var)(?:/[\w*.-]+)+", code))
-    elsewhere = {"quality-exporter": "/var/lib/airbag/exporter", "serving-exporter": "/var/lib/airbag/quality"}
-    named -= {elsewhere.get(name)}  # the same exporters.yml, in which each has a folder of its own
+    own = {"serving-exporter": "/var/lib/airbag/exporter", "quality-exporter": "/var/lib/airbag/quality"}
+    if name.endswith("-exporter"):  # the same exporters.yml, in which each has a folder of its own
+        named -= set(own.values()) - {own.get(name)}
     missing = {path for path in named if not any(f"{path}/".startswith(f"{mount}/") for mount in mounts)}
     assert not missing
 
@@ -118,7 +120,7 @@ def test_every_command_of_our_image_is_one_that_airbag_understands(name: str) ->
     command.make_context(name, words)
 
 
-@pytest.mark.parametrize("name", ["serving-exporter", "quality-exporter", "receiver"])
+@pytest.mark.parametrize("name", ["serving-exporter", "quality-exporter", "host-exporter", "receiver"])
 def test_every_process_accepts_the_files_that_are_shipped_for_it(name: str, tmp_path: Path) -> None:
     stack = Stack(ROOT, tmp_path, STANDARD)
     stack.prepare()
@@ -211,7 +213,23 @@ def test_the_image_makes_every_place_that_our_services_write_to() -> None:
     written = {path for name in OURS for path, source in _mounts(name).items() if not source.endswith(":ro")}
     assert written == set(made[1].split())
     assert "--require-hashes -r requirements/base.lock" in dockerfile
-    assert all(service["user"] == "10001:10001" for service in OURS.values())
+    assert all(service["user"] == "10001:10001" for name, service in OURS.items() if name != "host-exporter")
+
+
+def test_the_host_exporter_sees_the_server_s_process_and_everything_about_it() -> None:
+    host = SERVICES["host-exporter"]
+    assert (host["pid"], host["cgroup"]) == ("host", "host")
+    assert host["user"] == SERVICES["tf-serving"]["user"]  # the kernel shows descriptors to nobody else
+    assert not any(source for source in _mounts("host-exporter").values() if not source.endswith(":ro"))
+
+
+def test_the_host_exporter_finds_the_server_by_its_command_line_and_not_what_started_it() -> None:
+    [entry] = load_exporters(ROOT / "exporters/exporters.yml").host.processes
+    flags = [str(word) for word in SERVICES["tf-serving"]["command"]]
+    server = ["tensorflow_model_server", "--port=8500", "--rest_api_port=8501", *flags]
+    assert fits(entry, server)
+    for starter in (["/sbin/docker-init", "--"], ["/bin/bash"]):
+        assert not fits(entry, [*starter, "/usr/bin/tf_serving_entrypoint.sh", *flags])
 
 
 def test_compose_itself_accepts_the_file() -> None:

@@ -23,7 +23,7 @@ def find(entry: WatchedProcess, running: Iterable[tuple[psutil.Process, Sequence
     if entry.pid_file and pid is None:
         return []
     return sorted(
-        (process for process, words in running if pid in (None, process.pid) and _fits(entry, words)),
+        (process for process, words in running if pid in (None, process.pid) and fits(entry, words)),
         key=lambda process: (_age(process), process.pid),
     )
 
@@ -35,7 +35,8 @@ def _age(process: psutil.Process) -> float:
         return float("inf")  # gone meanwhile; reading it will say so
 
 
-def _fits(entry: WatchedProcess, words: Sequence[str]) -> bool:
+def fits(entry: WatchedProcess, words: Sequence[str]) -> bool:
+    """Whether this command line is one of its; what the pid file says comes on top."""
     if entry.argument is not None and entry.argument not in words:
         return False
     return entry.command is None or re.search(entry.command, " ".join(words)) is not None
