@@ -187,9 +187,8 @@ def run(lane: Lane, repetitions: int) -> list[Round]:
 def tell_stages(lane: Lane, kind: str, of: Sequence[Repetition]) -> None:
     """How long each stage took, median and longest; without those that never came through."""
     whole = [each for each in of if each.reached.keys() >= set(STAGES)]
-    print(
-        f"{lane.profile}, {kind}: {len(of)} faults, {sum(math.isfinite(each.seconds) for each in of)} reached the webhook"
-    )
+    came = sum("webhook" in each.reached for each in of)
+    print(f"{lane.profile}, {kind}: {came} of {len(of)} faults reached the webhook")
     before = ("fault", *STAGES)
     for earlier, stage in zip(before, STAGES, strict=False):
         took = [each.reached[stage] - each.reached.get(earlier, each.fault) for each in whole]
