@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from airbag.config import replace_tokens
+from airbag.rules import RuleSettings
+from airbag_exporters.rules.build import build, read_written
 from tests.fakes.binaries import ROOT
 
 RULES = ROOT / "prometheus" / "rules"
@@ -34,9 +36,23 @@ def _rules_of(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from group["rules"]
 
 
+def alert_rules() -> list[dict[str, Any]]:
+    """Every alerting rule. Several may have one name: the steps of a budget, or of how full something is."""
+    return [rule for rule in rules() if "alert" in rule]
+
+
 def alerts() -> dict[str, dict[str, Any]]:
-    """Every alert by its name."""
-    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
+    """Every alert by its name; of several rules of one name the first."""
+    return {rule["alert"]: rule for rule in reversed(alert_rules())}
+
+
+def build_rules(settings: RuleSettings, folder: Path) -> list[Path]:
+    """Write the rule files that these settings would give."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = build(settings, read_written(ROOT / "prometheus" / "src"))
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return sorted(folder / name for name in files)
 
 
 def copy(folder: str, target: Path, tokens: dict[str, str]) -> Path:

@@ -9,14 +9,15 @@ import pytest
 import yaml
 
 from tests.fakes import shipped
-from tests.fakes.binaries import ROOT, run
+from tests.fakes.binaries import RELEASES, ROOT, Release, run
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
 
 
-def test_promtool_accepts_it_with_its_rules_and_targets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", RELEASES)
+def test_promtool_accepts_it_with_its_rules_and_targets(release: Release, tmp_path: Path) -> None:
     local = shipped.copy("prometheus", tmp_path, {"/etc/prometheus": str(tmp_path)})
-    said = run("promtool", "check", "config", local / "prometheus.yml")
+    said = run("promtool", "check", "config", "--lint=all", "--lint-fatal", local / "prometheus.yml", release=release)
     assert "SUCCESS" in said
     assert f"{len(list(shipped.RULES.glob('*.yml')))} rule files found" in said
 

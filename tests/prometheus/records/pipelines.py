@@ -19,9 +19,10 @@ def case() -> Case:
             errors.append(errors[-1] + runs * error / _HOUR)
     pages = len(rows)
     good = [10.0 * page for page in range(pages)]
-    # The second replica restarts in the last hour, and its counters with it.
+    # The second replica restarts in the last hour, and its counters with it; by the next page it has counted one again.
+    # So every page brings as much as the last: Prometheus 3 extrapolates from one page less, and says the same.
     restart = (3 * 24 + 2) * _HOUR + 6
-    bad = [float(page) if page < restart else float(page - restart) for page in range(pages)]
+    bad = [float(page) if page < restart else float(page - restart + 1) for page in range(pages)]
     end = (3 * 24 + 3) * _HOUR * 300
     shown = {
         'airbag_pipeline_rows_total{pipeline="features", instance="a"}': rows,
@@ -35,10 +36,10 @@ def case() -> Case:
     of = {"pipeline": "features"}
     expected = [
         Sample("pipeline:airbag_pipeline_sync_delay:seconds", of, 400),
-        Sample("pipeline:airbag_pipeline_task_runs:increase1h", of, 131),
-        Sample("pipeline:airbag_pipeline_success:ratio1h", of, 120 / 131),
-        Sample("pipeline:airbag_pipeline_task_runs:increase1d", of, 2880 + 287),
-        Sample("pipeline:airbag_pipeline_success:ratio1d", of, 2880 / 3167),
+        Sample("pipeline:airbag_pipeline_task_runs:increase1h", of, 132),
+        Sample("pipeline:airbag_pipeline_success:ratio1h", of, 120 / 132),
+        Sample("pipeline:airbag_pipeline_task_runs:increase1d", of, 2880 + 288),
+        Sample("pipeline:airbag_pipeline_success:ratio1d", of, 2880 / 3168),
         Sample("pipeline:airbag_pipeline_rows:rate1h", of, 1500 / 3600),
         Sample("pipeline:airbag_pipeline_rows:usual_rate1h", of, 6000 / 3600),
         Sample("pipeline:airbag_pipeline_rows:deviation", of, -0.75),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.fakes import shipped
-from tests.fakes.binaries import run
+from tests.fakes.binaries import RELEASES, run
 
 Labels = Mapping[str, str]
 Series = tuple[str, tuple[tuple[str, str], ...]]
@@ -90,7 +90,7 @@ def gauges(counts: Counts, points: int = SCRAPES + 1) -> dict[str, list[float]]:
 
 
 def verify(case: Case, folder: Path) -> None:
-    """Run promtool on the shipped rules."""
+    """Run promtool of both releases on the shipped rules."""
     document = {
         "rule_files": sorted(str(path) for path in shipped.RULES.glob("*.yml")),
         "evaluation_interval": f"{case.every}s",
@@ -111,7 +111,8 @@ def verify(case: Case, folder: Path) -> None:
     }
     file = folder / "case.yml"
     file.write_text(json.dumps(document))
-    assert "SUCCESS" in run("promtool", "test", "rules", file)
+    for release in RELEASES:
+        assert "SUCCESS" in run("promtool", "test", "rules", file, release=release)
 
 
 def _finite(at: int) -> dict[str, object]:
