@@ -27,6 +27,10 @@ _SHARES = (
     ("airbag_tfs_errors_per_request", "airbag_tfs_errors", "airbag_tfs_requests"),
     ("airbag_tfs_slow_per_answer", "airbag_tfs_slow_requests", "airbag_tfs_answers"),
 )
+_OBJECTIVES = {
+    "airbag_tfs_errors": "airbag_tfs_availability_objective",
+    "airbag_tfs_slow_requests": "airbag_tfs_latency_objective",
+}
 
 
 def rates() -> list[Record]:
@@ -34,6 +38,14 @@ def rates() -> list[Record]:
     return [
         Record(f"model:{name}:rate{SHORT}", f"sum by ({MODEL}) (rate({counter}[{SHORT}]))")
         for name, counter in _RATES.items()
+    ]
+
+
+def budgets() -> list[Record]:
+    """The share that may be bad. A scrape that is missed does not end an alert that has waited for hours."""
+    return [
+        Record(f"model:{bad}:budget_ratio", f"1 - min by ({MODEL}) (last_over_time({objective}[1h]))")
+        for bad, objective in _OBJECTIVES.items()
     ]
 
 
