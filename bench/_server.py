@@ -91,6 +91,10 @@ class BusyServer:
         """The state number of each version; the highest one that is AVAILABLE answers."""
         self._serving.models[name] = dict(versions)
 
+    def answering(self, name: str) -> int:
+        """The version that clients get who name none."""
+        return max(version for version, state in self._serving.models[name].items() if state == Status.AVAILABLE)
+
     def page(self) -> bytes:
         """What the native page says now."""
         counters: dict[Counter, int] = {}
