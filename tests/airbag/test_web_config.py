@@ -155,7 +155,9 @@ def test_a_missing_file_names_the_flag(tmp_path: Path) -> None:
         load_web_config(tmp_path / "gone.yml")
 
 
-@pytest.mark.parametrize("process", [["exporter", "serving"], ["exporter", "quality"], ["receiver"]])
+@pytest.mark.parametrize(
+    "process", [["exporter", "serving"], ["exporter", "quality"], ["exporter", "host"], ["receiver"]]
+)
 def test_config_check_of_every_process_reads_it(tmp_path: Path, process: list[str]) -> None:
     (tmp_path / "web.yml").write_text("basic_auth_users: {alice: plain}")
     flags = [f"--web.config.file={tmp_path / 'web.yml'}", "--config.check"]

@@ -1,4 +1,4 @@
-"""What both exporters do before they serve."""
+"""What every exporter does before they serve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.exporters.processes import command
 
-KINDS = pytest.mark.parametrize("kind", ["serving", "quality"])
+KINDS = pytest.mark.parametrize("kind", ["serving", "quality", "host"])
 SHIPPED = Path(__file__).parents[2] / "exporters" / "exporters.yml"
 
 
@@ -64,6 +64,7 @@ def test_a_busy_port_gives_one_clear_message(kind: str) -> None:
     [
         ("serving", "tensorflow sklearn fastapi"),
         ("quality", "tensorflow sklearn fastapi grpc pandas pyarrow sacrebleu redis"),
+        ("host", "tensorflow sklearn fastapi grpc numpy redis pynvml"),
     ],
 )
 def test_no_exporter_imports_what_it_cannot_afford(kind: str, forbidden: str) -> None:

@@ -1,0 +1,126 @@
+"""GPUs by NVML: what one tells, what it cannot tell, and when it or the whole library goes away."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from airbag.clock import SystemClock
+from airbag_exporters.config import Host
+from airbag_exporters.host.nvml import load_nvml
+from airbag_exporters.host.page import HostPage
+from tests.exporters.host.server import value, values
+from tests.fakes.nvml import NO_PERMISSION, NOT_SUPPORTED, UNKNOWN, FakeGpu, FakeNvml
+
+
+def page_of(nvml: FakeNvml, **host: object) -> HostPage:
+    return HostPage(Host.model_validate(host), Path("/sys/fs/cgroup"), nvml.load, SystemClock())
+
+
+def test_a_gpu_tells_all_that_it_knows_in_base_units() -> None:
+    page = page_of(FakeNvml(FakeGpu("GPU-1"), FakeGpu("GPU-2", busy=100)), gpu_memory_ratio_max=0.9)
+    assert value(page, "gpu_nvml_up") == 1
+    assert value(page, "gpu_info", gpu="GPU-2", index="1", name="NVIDIA H100 80GB HBM3") == 1
+    assert value(page, "gpu_utilization_ratio", gpu="GPU-1") == 0.37
+    assert value(page, "gpu_utilization_ratio", gpu="GPU-2") == 1
+    assert value(page, "gpu_memory_size_bytes", gpu="GPU-1") == 80_000
+    assert value(page, "gpu_memory_used_bytes", gpu="GPU-1") == 20_000
+    assert value(page, "gpu_temperature_celsius", gpu="GPU-1") == 61
+    assert value(page, "gpu_power_watts", gpu="GPU-1") == 250.5
+    assert value(page, "gpu_power_limit_watts", gpu="GPU-1") == 700
+    assert value(page, "gpu_ecc_errors_total", gpu="GPU-1", kind="corrected") == 3
+    assert value(page, "gpu_ecc_errors_total", gpu="GPU-1", kind="uncorrected") == 0
+    assert value(page, "gpu_throttled", gpu="GPU-1", reason="sw_power_cap") == 1
+    assert value(page, "gpu_throttled", gpu="GPU-1", reason="hw_thermal") == 0
+    assert value(page, "gpu_xid_errors_total", gpu="GPU-1") == 0
+    assert value(page, "gpu_last_xid", gpu="GPU-1") is None
+    assert value(page, "gpu_memory_ratio_max") == 0.9
+    assert value(page, "scrape_part_success", part="gpus") == 1
+
+
+def test_no_driver_is_normal_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    page = HostPage(Host(), Path("/sys/fs/cgroup"), lambda: None, SystemClock())
+    for _ in range(3):
+        found = values(page.page())
+        assert {name for name, _ in found if "_gpu_" in name} == {"airbag_host_gpu_nvml_up"}
+        assert found["airbag_host_gpu_nvml_up", frozenset()] == 0
+        assert found["airbag_host_scrape_part_success", frozenset({("part", "gpus")})] == 1
+    [record] = caplog.records
+    assert (record.levelname, record.__dict__["reason"]) == ("INFO", "no NVIDIA driver is installed here")
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a driver")
+def test_the_library_is_not_there_without_a_driver() -> None:
+    assert load_nvml() is None
+
+
+def test_a_driver_that_comes_later_or_is_renewed_is_found(caplog: pytest.LogCaptureFixture) -> None:
+    nvml = FakeNvml(gpu := FakeGpu("GPU-1"))
+    nvml.down = UNKNOWN
+    page = page_of(nvml)
+    assert value(page, "gpu_nvml_up") == 0
+    nvml.down = None
+    assert value(page, "gpu_up", gpu="GPU-1") == 1
+    nvml.report(gpu, 63)
+    assert value(page, "gpu_xid_errors_total", gpu="GPU-1") == 1
+    nvml.down = UNKNOWN
+    assert value(page, "gpu_nvml_up") == 0
+    nvml.down = None
+    assert value(page, "gpu_nvml_up") == 1
+    assert nvml.started == 2
+    assert nvml.listened == ["GPU-1", "GPU-1"]  # a library that was started anew knows nothing of before
+    assert value(page, "gpu_xid_errors_total", gpu="GPU-1") == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("code", [NOT_SUPPORTED, NO_PERMISSION], ids=["not-supported", "no-permission"])
+def test_what_a_gpu_does_not_have_is_absent_and_no_failure(code: int) -> None:
+    without = dict.fromkeys(("utilization", "ecc", "throttle", "power limit", "processes", "events"), code)
+    page = page_of(FakeNvml(FakeGpu("GPU-1", refuses=without)))
+    for name in ("gpu_utilization_ratio", "gpu_power_limit_watts", "gpu_xid_errors_total"):
+        assert value(page, name) is None
+    assert value(page, "gpu_ecc_errors_total", kind="corrected") is None
+    assert value(page, "gpu_throttled", reason="hw_thermal") is None
+    assert value(page, "gpu_power_watts") == 250.5
+    assert value(page, "gpu_up") == 1
+    assert value(page, "scrape_part_success", part="gpus") == 1
+
+
+def test_a_gpu_that_falls_off_the_bus_is_down_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    nvml = FakeNvml(FakeGpu("GPU-1"), FakeGpu("GPU-2"))
+    page = page_of(nvml)
+    assert value(page, "gpu_up", gpu="GPU-1") == 1
+    nvml.gpus[0].lost = True
+    for _ in range(3):
+        assert value(page, "gpu_up", gpu="GPU-1") == 0
+    assert value(page, "gpu_memory_used_bytes", gpu="GPU-1") is None
+    assert value(page, "gpu_memory_used_bytes", gpu="GPU-2") == 20_000
+    assert value(page, "scrape_part_success", part="gpus") == 0
+    assert [record.__dict__["what"] for record in caplog.records if record.levelno == logging.WARNING] == ["GPU 0"]
+
+
+def test_errors_that_the_driver_reports_are_counted_with_the_last_one_s_number() -> None:
+    nvml = FakeNvml(one := FakeGpu("GPU-1"), other := FakeGpu("GPU-2"))
+    page = page_of(nvml)
+    assert value(page, "gpu_xid_errors_total", gpu="GPU-1") == 0
+    for gpu, xid in ((one, 31), (other, 48), (one, 79)):
+        nvml.report(gpu, xid)
+    assert value(page, "gpu_xid_errors_total", gpu="GPU-1") == 2
+    assert value(page, "gpu_last_xid", gpu="GPU-1") == 79
+    assert value(page, "gpu_last_xid", gpu="GPU-2") == 48
+    assert value(page, "gpu_xid_errors_total", gpu="GPU-2") == 1
+    assert nvml.listened == ["GPU-1", "GPU-2"]
+
+
+def test_memory_of_a_gpu_is_the_target_s_or_other(tmp_path: Path) -> None:
+    (tmp_path / "pid").write_text(str(os.getpid()))
+    watched = {"serving": "main", "target": "a", "pid_file": tmp_path / "pid"}
+    gpu = FakeGpu("GPU-1", processes=[(os.getpid(), 700), (1, 20), (2, 3), (3, None)])
+    page = page_of(FakeNvml(gpu), processes=(watched,))
+    assert value(page, "process_up") == 1
+    assert value(page, "gpu_process_memory_bytes", serving="main", target="a") == 700
+    assert value(page, "gpu_process_memory_bytes", serving="other", target="other") == 23
