@@ -21,7 +21,7 @@ up: $(VENV)/.demo binaries ## Run the whole stack until Ctrl-C
 	@$(BIN)/airbag up $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev binaries servers ## Run every test
+test: $(VENV)/.dev binaries newest servers ## Run every test
 	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS) # mostly waiting, so more than one a core
 
 .PHONY: check
@@ -53,6 +53,10 @@ bench: $(VENV)/.dev binaries servers ## Run the benchmarks (NAME=one to run one)
 .PHONY: binaries
 binaries: ## Install Prometheus and Alertmanager where they are missing
 	@demo/bootstrap.sh binaries
+
+.PHONY: newest
+newest: binaries ## Unpack Debian's newest Prometheus and Alertmanager for the tests, which run on both versions
+	@demo/bootstrap.sh newest
 
 .PHONY: servers
 servers: ## Install Redis for the tests where it is missing
