@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,6 +12,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+
+# Before gRPC is there: its hooks may abort a child that is forked while the server runs, and both are talkative.
+os.environ |= {"GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "NONE", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 from airbag_exporters.serving.native import EDGES, INF, Bucket, Counter, Requests
 from tests.exporters.native_page import write
