@@ -5,16 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from airbag import __version__
-from airbag.config import check_all
 from airbag.errors import AirbagError
 
 COMMANDS = {
-    "check": ("airbag.cli", "Check the exporters' and the receiver's configuration, all at once."),
+    "check": ("airbag.check_command", "Check the whole chain from a fault to an action, and how long it takes."),
     "demo": ("airbag_demo.commands", "Show a bad release being rolled back, on this machine."),
     "exporter": ("airbag_exporters.commands", "Run an exporter: serving or quality."),
     "golden": ("airbag_exporters.golden_commands", "Record golden requests from a good version, and ask them by hand."),
@@ -52,32 +50,6 @@ class _Lazy(click.Group):
 @click.version_option(__version__, prog_name="airbag")
 def airbag() -> None:
     """Observability and automatic rollback for TensorFlow Serving."""
-
-
-@click.command()
-@click.option("--exporters.file", "exporters", type=click.Path(path_type=Path), default="exporters/exporters.yml",
-              show_default=True, help="The exporters' configuration.")  # fmt: skip
-@click.option("--policy.file", "policy", type=click.Path(path_type=Path), default="alertmanager/policy.yml",
-              show_default=True, help="The receiver's policy.")  # fmt: skip
-def check(exporters: Path, policy: Path) -> None:
-    """Check the exporters' and the receiver's configuration, what they point to included."""
-    from airbag_exporters.config import ExportersConfig, load_exporters
-    from airbag_exporters.quality.checks import check_quality, told
-    from airbag_exporters.serving.golden.file import load_all
-    from airbag_rollback.config import load_settings
-
-    def check_exporters(config: ExportersConfig) -> None:
-        check_all(str(exporters), [("golden", lambda: load_all(config)), ("quality", lambda: check_quality(config))])
-
-    checks = [
-        (str(exporters), lambda: check_exporters(load_exporters(exporters))),
-        (str(policy), lambda: load_settings(policy)),
-    ]
-    check_all("configuration", checks)
-    config = load_exporters(exporters)
-    for line in told(check_quality(config), config.quality.series_max):
-        click.echo(line)
-    click.echo("no problem found")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

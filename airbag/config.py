@@ -8,15 +8,15 @@ import json
 import os
 import re
 import typing
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar, cast
+from typing import Annotated, NoReturn, TypeVar, cast
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 
 from airbag.errors import ConfigError, Problem
+from airbag.yaml_text import read_yaml
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -83,26 +83,6 @@ class Secret(Section):
         return text.strip()
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses duplicate keys and leaves dates as text."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[object] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    problem = f"the key {key.value!r} stands here twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def load(path: Path, schema: type[T]) -> T:
     """Read and check one YAML file. ConfigError lists every problem; nothing is half accepted."""
     return parse(_read(path), schema, source=str(path), base=path.absolute().parent)
@@ -124,7 +104,7 @@ def load_json(path: Path, schema: type[T], *, lines: str = "") -> T:
 
 def load_sections(path: Path, schema: type[T]) -> T:
     """Read and check the top-level keys that `schema` knows, in a file whose other keys belong to somebody else."""
-    document = _document(_read(path), str(path))
+    document = read_yaml(_read(path), str(path))
     if isinstance(document, dict):
         document = {key: value for key, value in document.items() if key in schema.model_fields}
     return _validate(document, schema, source=str(path), base=path.absolute().parent)
@@ -132,7 +112,7 @@ def load_sections(path: Path, schema: type[T]) -> T:
 
 def parse(text: str, schema: type[T], *, source: str, base: Path) -> T:
     """Check a YAML text; relative paths in it count from `base`."""
-    return _validate(_document(text, source), schema, source=source, base=base)
+    return _validate(read_yaml(text, source), schema, source=source, base=base)
 
 
 def _read(path: Path) -> str:
@@ -170,21 +150,15 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON")
 
 
-def _document(text: str, source: str) -> object:
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506 - the loader is a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
-        raise ConfigError(source, [Problem(where, f"is not YAML: {error.problem}")]) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(source, [Problem("file", f"is not YAML: {error}")]) from error
-
-
 def _validate(document: object, schema: type[T], *, source: str, base: Path) -> T:
     try:
+        text = json.dumps(document if document is not None else {})
+    except (TypeError, ValueError) as error:  # `!!binary`, `!!set`, keys that are lists
+        what = "holds something that is neither text, number, list nor mapping"
+        raise ConfigError(source, [Problem("file", what)]) from error
+    try:
         # JSON mode is strict about types and still takes lists for tuples and text for paths and enums.
-        return schema.model_validate_json(json.dumps(document if document is not None else {}), context={"base": base})
+        return schema.model_validate_json(text, context={"base": base})
     except ValidationError as error:
         details = error.errors()
         # A list whose only entry is wrong also counts as too short, which would mislead.
