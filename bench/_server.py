@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
@@ -17,6 +16,7 @@ import numpy as np
 os.environ |= {"GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "NONE", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 from airbag_exporters.serving.native import EDGES, INF, Bucket, Counter, Requests
+from bench._pages import Pages
 from tests.exporters.native_page import write
 from tests.fakes.ports import free_port
 from tests.fakes.tfs_wire import FakeServing, Status
@@ -54,8 +54,7 @@ class BusyServer:
         self._serving = FakeServing()
         self._serving.models = {name: {1: Status.AVAILABLE} for name in self.models}
         self._rest = free_port()
-        self._http: ThreadingHTTPServer | None = None
-        self._thread: threading.Thread | None = None
+        self._http: Pages | None = None
 
     @property
     def addresses(self) -> tuple[str, str]:
@@ -69,17 +68,12 @@ class BusyServer:
             for model in self.models.values():
                 model.counted, model.until = {"ok": 0, "errors": 0, "slow": 0}, now
         self._serving.start()
-        self._http = ThreadingHTTPServer(("127.0.0.1", self._rest), self._handler())
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,))
-        self._thread.start()
+        self._http = Pages(self._rest, lambda path: self.page() if path == _PAGE else None)
 
     def stop(self) -> None:
         """End at once, as a server that was killed."""
-        if self._http and self._thread:
-            self._http.shutdown()
-            self._thread.join()
-            self._http.server_close()
+        if self._http:
+            self._http.close()
             self._http = None
         self._serving.die()
 
@@ -119,23 +113,6 @@ class BusyServer:
         model.counted["errors"] += errors
         model.counted["ok"] += asked - errors
         model.counted["slow"] += int(self._chance.binomial(asked - errors, model.slow_ratio))
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = server.page() if self.path == _PAGE else b"Unexpected path"
-                self.send_response(200 if self.path == _PAGE else 400)
-                self.send_header("Content-Type", "text/plain")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        return Handler
 
 
 def _counters(model: Model) -> dict[Counter, int]:

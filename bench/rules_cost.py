@@ -19,12 +19,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from prometheus_client.parser import text_string_to_metric_families
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from bench._pages import Pages  # noqa: E402 - beside us
 from bench._report import Measured, report  # noqa: E402 - beside us
 from bench._server import Model, busy  # noqa: E402
 from bench._stack import Running, running, say  # noqa: E402
@@ -150,35 +150,6 @@ def page_of(here: Running, name: str, path: str = "/metrics") -> str:
     return answer.text
 
 
-@contextmanager
-def shown(port: int, pages: Mapping[str, Page]) -> Iterator[None]:
-    """A server that shows these pages by path."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            page = pages.get(self.path)
-            body = page.now() if page else b""
-            self.send_response(200 if page else 404)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @dataclass(frozen=True)
 class Look:
     """How long each group took last, and how much it may take, in seconds; how often one came too late so far."""
@@ -240,11 +211,16 @@ def main() -> None:
         server.stop()
         with ExitStack() as ends:
             for name in {name for name, _ in pages}:
-                of = {path: page for (whose, path), page in pages.items() if whose == name}
-                ends.enter_context(shown(here.stack.ports[name], of))
+                ends.callback(Pages(here.stack.ports[name], partial(body, pages, name)).close)
             metrics = measured(here, warm_up)
     samples = sum(page.samples for page in pages.values())
     report("rules_cost", metrics | {"series_scraped": Measured(samples, "series")})
+
+
+def body(pages: Mapping[tuple[str, str], Page], name: str, path: str) -> bytes | None:
+    """The page of one of our processes, as it is by now."""
+    page = pages.get((name, path))
+    return page.now() if page else None
 
 
 def measured(here: Running, warm_up: float) -> dict[str, Measured]:
