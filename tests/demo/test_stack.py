@@ -16,6 +16,7 @@ from airbag_demo.releases import publish
 from airbag_demo.stack import SHIPPED, Detection, RemoteServing, Stack
 from airbag_demo.story import window
 from airbag_exporters.config import load_exporters
+from airbag_exporters.host.finding import fits
 
 ROOT = Path(__file__).parents[2]
 PORTS = {name: 20001 + index for index, name in enumerate(STANDARD)}
@@ -68,6 +69,17 @@ def test_a_server_of_the_users_own_replaces_the_local_one(tmp_path: Path) -> Non
     assert group.model_config_file == Path("/srv/models/models.config")
     [model] = group.models
     assert (model.name, model.classes, model.expect.accuracy_min) == ("fraud", (), None)
+    assert load_exporters(stack.file("exporters/exporters.yml")).host.processes == ()  # it may run anywhere
+
+
+def test_the_host_exporter_finds_the_local_server_by_its_command_and_no_other_stack_s(
+    stack: Stack, tmp_path: Path
+) -> None:
+    other = Stack(ROOT, tmp_path / "other", PORTS)
+    [entry] = load_exporters(stack.file("exporters/exporters.yml")).host.processes
+    [ours, theirs] = [next(each for each in one.programs() if each.name == "tf-serving") for one in (stack, other)]
+    assert fits(entry, ours.command)
+    assert not fits(entry, theirs.command)
 
 
 def test_a_server_without_its_config_file_is_watched_and_cannot_be_touched(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ THROTTLE_REASONS = {
 
 
 def load_nvml() -> Nvml | None:
-    """The library, or None where no driver is installed. The driver is looked for first: the module takes 5 MiB."""
+    """The library, or None where no driver is installed. Without one the module would be 2 MiB for nothing."""
     try:
         ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import cast
 
+import pynvml
 import pytest
 
 from airbag.clock import SystemClock
 from airbag_exporters.config import Host
+from airbag_exporters.host import nvml
 from airbag_exporters.host.nvml import load_nvml
 from airbag_exporters.host.page import HostPage
 from tests.exporters.host.server import value, values
-from tests.fakes.nvml import NO_PERMISSION, NOT_SUPPORTED, UNKNOWN, FakeGpu, FakeNvml
+from tests.fakes.nvml import NO_PERMISSION, NOT_SUPPORTED, TIMEOUT, UNKNOWN, FakeGpu, FakeNvml
 
 
-def page_of(nvml: FakeNvml, **host: object) -> HostPage:
-    return HostPage(Host.model_validate(host), Path("/sys/fs/cgroup"), nvml.load, SystemClock())
+def page_of(fake: FakeNvml, **host: object) -> HostPage:
+    return HostPage(Host.model_validate(host), Path("/sys/fs/cgroup"), fake.load, SystemClock())
 
 
 def test_a_gpu_tells_all_that_it_knows_in_base_units() -> None:
@@ -59,20 +62,20 @@ def test_the_library_is_not_there_without_a_driver() -> None:
 
 
 def test_a_driver_that_comes_later_or_is_renewed_is_found(caplog: pytest.LogCaptureFixture) -> None:
-    nvml = FakeNvml(gpu := FakeGpu("GPU-1"))
-    nvml.down = UNKNOWN
-    page = page_of(nvml)
+    fake = FakeNvml(gpu := FakeGpu("GPU-1"))
+    fake.down = UNKNOWN
+    page = page_of(fake)
     assert value(page, "gpu_nvml_up") == 0
-    nvml.down = None
+    fake.down = None
     assert value(page, "gpu_up", gpu="GPU-1") == 1
-    nvml.report(gpu, 63)
+    fake.report(gpu, 63)
     assert value(page, "gpu_xid_errors_total", gpu="GPU-1") == 1
-    nvml.down = UNKNOWN
+    fake.down = UNKNOWN
     assert value(page, "gpu_nvml_up") == 0
-    nvml.down = None
+    fake.down = None
     assert value(page, "gpu_nvml_up") == 1
-    assert nvml.started == 2
-    assert nvml.listened == ["GPU-1", "GPU-1"]  # a library that was started anew knows nothing of before
+    assert fake.started == 2
+    assert fake.listened == ["GPU-1", "GPU-1"]  # a library that was started anew knows nothing of before
     assert value(page, "gpu_xid_errors_total", gpu="GPU-1") == 1
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -91,10 +94,10 @@ def test_what_a_gpu_does_not_have_is_absent_and_no_failure(code: int) -> None:
 
 
 def test_a_gpu_that_falls_off_the_bus_is_down_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
-    nvml = FakeNvml(FakeGpu("GPU-1"), FakeGpu("GPU-2"))
-    page = page_of(nvml)
+    fake = FakeNvml(FakeGpu("GPU-1"), FakeGpu("GPU-2"))
+    page = page_of(fake)
     assert value(page, "gpu_up", gpu="GPU-1") == 1
-    nvml.gpus[0].lost = True
+    fake.gpus[0].lost = True
     for _ in range(3):
         assert value(page, "gpu_up", gpu="GPU-1") == 0
     assert value(page, "gpu_memory_used_bytes", gpu="GPU-1") is None
@@ -104,16 +107,16 @@ def test_a_gpu_that_falls_off_the_bus_is_down_and_the_others_go_on(caplog: pytes
 
 
 def test_errors_that_the_driver_reports_are_counted_with_the_last_one_s_number() -> None:
-    nvml = FakeNvml(one := FakeGpu("GPU-1"), other := FakeGpu("GPU-2"))
-    page = page_of(nvml)
+    fake = FakeNvml(one := FakeGpu("GPU-1"), other := FakeGpu("GPU-2"))
+    page = page_of(fake)
     assert value(page, "gpu_xid_errors_total", gpu="GPU-1") == 0
     for gpu, xid in ((one, 31), (other, 48), (one, 79)):
-        nvml.report(gpu, xid)
+        fake.report(gpu, xid)
     assert value(page, "gpu_xid_errors_total", gpu="GPU-1") == 2
     assert value(page, "gpu_last_xid", gpu="GPU-1") == 79
     assert value(page, "gpu_last_xid", gpu="GPU-2") == 48
     assert value(page, "gpu_xid_errors_total", gpu="GPU-2") == 1
-    assert nvml.listened == ["GPU-1", "GPU-2"]
+    assert fake.listened == ["GPU-1", "GPU-2"]
 
 
 def test_memory_of_a_gpu_is_the_target_s_or_other(tmp_path: Path) -> None:
@@ -124,3 +127,36 @@ def test_memory_of_a_gpu_is_the_target_s_or_other(tmp_path: Path) -> None:
     assert value(page, "process_up") == 1
     assert value(page, "gpu_process_memory_bytes", serving="main", target="a") == 700
     assert value(page, "gpu_process_memory_bytes", serving="other", target="other") == 23
+
+
+def test_the_real_library_has_what_the_fake_pretends() -> None:
+    for name in (name for name in vars(FakeNvml) if name.startswith("nvml")):
+        assert callable(getattr(pynvml, name)), name
+    assert nvml.ABSENT == (
+        pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_NO_PERMISSION, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+    )  # fmt: skip
+    assert pynvml.NVMLError(pynvml.NVML_ERROR_TIMEOUT).value == TIMEOUT
+    assert nvml.ECC_KINDS == {
+        "corrected": pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, "uncorrected": pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
+    }  # fmt: skip
+    assert (nvml.SINCE_DRIVER_LOADED, nvml.TEMPERATURE_OF_GPU) == (
+        pynvml.NVML_VOLATILE_ECC,
+        pynvml.NVML_TEMPERATURE_GPU,
+    )
+    assert pynvml.nvmlEventTypeXidCriticalError == nvml.XID_EVENT
+    assert {
+        "sw_power_cap": pynvml.nvmlClocksThrottleReasonSwPowerCap,
+        "hw_slowdown": pynvml.nvmlClocksThrottleReasonHwSlowdown,
+        "sync_boost": pynvml.nvmlClocksThrottleReasonSyncBoost,
+        "sw_thermal": pynvml.nvmlClocksThrottleReasonSwThermalSlowdown,
+        "hw_thermal": pynvml.nvmlClocksThrottleReasonHwThermalSlowdown,
+        "hw_power_brake": pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown,
+    } == nvml.THROTTLE_REASONS
+    assert pynvml.c_nvmlUtilization_t().gpu == pynvml.c_nvmlMemory_t().used == pynvml.c_nvmlEventData_t().eventData == 0
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a driver")
+def test_the_real_library_without_a_driver_is_normal() -> None:
+    page = HostPage(Host(), Path("/sys/fs/cgroup"), lambda: cast("nvml.Nvml", pynvml), SystemClock())
+    assert value(page, "gpu_nvml_up") == 0
+    assert value(page, "scrape_part_success", part="gpus") == 1
