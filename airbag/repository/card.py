@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import AwareDatetime, Field, FiniteFloat
 
 from airbag.config import Section, parse, written_as
@@ -46,20 +45,9 @@ def read_card(folder: Path) -> Card | None:
     if len(data) > SIZE_MAX:
         raise _refusal(path, f"is larger than {SIZE_MAX >> 10} KiB")
     try:
-        text = data.decode()
-        if _repeats(text):
-            raise _refusal(path, "uses YAML aliases (`*NAME`); write the values out")
-        return parse(text, Card, source=str(path), base=folder)
+        return parse(data.decode(), Card, source=str(path), base=folder)
     except UnicodeDecodeError as error:
         raise _refusal(path, f"is not UTF-8 at byte {error.start}") from error
-
-
-def _repeats(text: str) -> bool:
-    """A card has nothing to say twice."""
-    try:
-        return any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, yaml.SafeLoader))
-    except yaml.YAMLError:
-        return False  # the parser says it better
 
 
 def _refusal(path: Path, what: str) -> ConfigError:
