@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,17 @@ RUNBOOKS = ROOT / "prometheus" / "runbooks"
 
 def rules() -> list[dict[str, Any]]:
     """Every record and alert, in order."""
-    return [rule for file in sorted(RULES.glob("*.yml")) for rule in _rules_of(yaml.safe_load(file.read_text()))]
+    return [rule for group in group_documents() for rule in group["rules"]]
 
 
 def groups() -> list[str]:
     """The name of every group; one that rests on another stands behind it."""
-    return [
-        str(group["name"])
-        for file in sorted(RULES.glob("*.yml"))
-        for group in yaml.safe_load(file.read_text())["groups"]
-    ]
+    return [str(group["name"]) for group in group_documents()]
 
 
-def _rules_of(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for group in document["groups"]:
-        yield from group["rules"]
+def group_documents() -> list[dict[str, Any]]:
+    """Every group with its rules, in the order of `groups`."""
+    return [group for file in sorted(RULES.glob("*.yml")) for group in yaml.safe_load(file.read_text())["groups"]]
 
 
 def alert_rules() -> list[dict[str, Any]]:
