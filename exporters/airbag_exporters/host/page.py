@@ -17,15 +17,18 @@ from airbag_exporters.host.nvml import Nvml
 from airbag_exporters.host.part import Look, Part
 from airbag_exporters.host.processes import Processes
 
-PATIENCE = 0.5
-"""Seconds that a scrape waits for its slowest part."""
+PATIENCE = 2.0
+"""Seconds that a scrape waits for its slowest part; Prometheus gives up after five."""
 
 
 class HostPage:
     """All that is known of this machine. `load` gives NVIDIA's library, `cgroups` is what /sys/fs/cgroup holds."""
 
-    def __init__(self, config: Host, cgroups: Path, load: Callable[[], Nvml | None], clock: Clock) -> None:
+    def __init__(
+        self, config: Host, cgroups: Path, load: Callable[[], Nvml | None], clock: Clock, patience: float = PATIENCE
+    ) -> None:
         self._clock = clock
+        self._patience = patience
         self._processes = Processes(config, cgroups)
         gpus = Gpus(load, self._processes.owners)
         self._always = [
@@ -49,7 +52,7 @@ class HostPage:
         """All families. A part that fails leaves its heads, and a 0 in `airbag_host_scrape_part_success`."""
         config, parts = self._config, [*self._always, *self._disks.values()]
         runs = [(part, part.begin()) for part in parts]
-        until = self._clock.monotonic() + PATIENCE
+        until = self._clock.monotonic() + self._patience
         looks = [(part, part.end(run, max(0.0, until - self._clock.monotonic()))) for part, run in runs]
         texts = [_limits(config).text(), _about(looks).text(), *(look.samples.text() for _, look in looks if look)]
         for family in families.ALL:

@@ -9,7 +9,7 @@ import pytest
 
 from airbag.errors import ConfigError
 from airbag_exporters.config import load_exporters
-from tests.exporters.host.server import server
+from tests.exporters.host.server import server, unlimited
 from tests.exporters.processes import assert_lints, running
 from tests.fakes.wait import until
 
@@ -46,17 +46,21 @@ def test_it_answers_as_every_exporter_and_follows_a_reload(tmp_path: Path) -> No
         until(lambda: exporter.log().count("no GPU is watched") == 1, what="one word about GPUs")
 
 
-def test_it_says_that_nothing_is_watched_and_reads_the_processes_of_a_mounted_proc(
+def test_it_says_that_nothing_is_watched_and_reads_the_processes_of_a_mounted_proc_and_sys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = f"--mark={uuid.uuid4()}"
     (tmp_path / "host").symlink_to("/proc")
     monkeypatch.setenv("HOST_PROC", str(tmp_path / "host"))
+    monkeypatch.setenv("HOST_SYS", str(tmp_path / "sys"))
     with running("host", configure(tmp_path, "{}")) as exporter, server(mark):
         assert "no process is watched" in exporter.log()
         configure(tmp_path, f'{{processes: [{{serving: main, target: a, argument: "{mark}"}}]}}')
         assert exporter.post("/-/reload").ok
         assert exporter.value("airbag_host_process_up") == 1
+        assert exporter.value("airbag_host_process_memory_limit_bytes") is None
+        unlimited(tmp_path / "sys" / "fs" / "cgroup")
+        assert exporter.value("airbag_host_process_memory_limit_bytes") is not None
         (tmp_path / "host").unlink()
         assert exporter.value("airbag_host_process_up") is None
         assert exporter.value("airbag_host_scrape_part_success", part="processes") == 0
