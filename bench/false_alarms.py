@@ -44,7 +44,7 @@ ACCURACY, ACCURACY_MIN = 0.86, 0.85
 LABEL_RATES = (1.0, 4.0, 20.0, 100.0)
 RELEASED = tuple(f"released-{rate:g}" for rate in LABEL_RATES)
 CLASSES = tuple("0123456789")
-PROGRAMS = ("serving-exporter", "quality-exporter", "receiver", "alertmanager", "prometheus")
+PROGRAMS = ("serving-exporter", "quality-exporter", "host-exporter", "receiver", "alertmanager", "prometheus")
 SETTLE = 20.0
 EXPLAINED_FOR = 90.0
 """Seconds after a restart for which it explains what people are told."""
