@@ -56,9 +56,10 @@ def groups(settings: RuleSettings, written: Mapping[str, str]) -> dict[str, list
     drifts = [Group(f"airbag-drift-{each}", "60s", _records(DRIFT, each)) for each in settings.drift]
     return {
         "serving": [Group("airbag-serving", pace, rules=written.get("serving", ""))],
+        "serving_windows": [Group("airbag-serving-windows", "60s", rules=written.get("serving_windows", ""))],
         "slo": [
             Group("airbag-slo-rates", slo.RATES_EVERY, tuple(slo.rates())),
-            Group("airbag-slo", slo.JUDGED_EVERY, tuple(slo.ratios()), written.get("slo", "")),
+            Group("airbag-slo", slo.JUDGED_EVERY, (*slo.budgets(), *slo.ratios()), written.get("slo", "")),
         ],
         "quality": [Group("airbag-quality", pace, _records(VERDICT, settings.verdict), written.get("quality", ""))],
         "quality_windows": [
