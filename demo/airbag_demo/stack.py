@@ -105,7 +105,7 @@ class Stack:
         """What stands in the place of each deployment address and path."""
         paths = {
             "/models": str(self.store),
-            "/run/secrets/airbag_webhook_token": str(self.token_file),
+            "/run/secrets": str(self.token_file.parent),
             "/var/lib/airbag": str(self.run / "airbag"),
             **{f"/etc/{name}": str(self.config / name) for name in ("airbag", "alertmanager", "prometheus", "grafana")},
         }
