@@ -35,7 +35,6 @@ WEBHOOK_PATH = "/v1/alerts"
 T = TypeVar("T")
 
 _THRESHOLD = re.compile(r"airbag_(?:tfs|quality)_(\w+)\{")
-_ERRORS = re.compile(r"(\d+(?:\.\d+)?) \* ")
 
 
 @dataclass
@@ -118,12 +117,10 @@ def _judged(signal: Signal, window: str) -> facts.Judged:
     queries = (signal.value, signal.samples, signal.history, signal.history_samples, signal.recovered)
     asked = {name for query in queries for name in series(fill(query, "s", "m", 1, window))}
     threshold, samples_min = _expectation(signal.threshold), _expectation(signal.samples_min)
-    doubt = _ERRORS.search(signal.value)
     return facts.Judged(
         share_max=threshold if signal.bad == "above" else "",
         share_min=threshold if signal.bad == "below" else "",
         samples_min=samples_min,
-        errors=float(doubt[1]) if doubt and threshold else 0.0,
         records=frozenset(name for name in asked if ":" in name),
     )
 

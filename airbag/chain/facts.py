@@ -17,14 +17,13 @@ class Judged:
     """An alert that the receiver answers.
 
     `share_max` or `share_min` is the key of a model's expectations that its share is held against, and `samples_min`
-    that of the number of samples; one without them rests on a state. Of a share a doubt of `errors` standard errors
-    is given back to the model. `records` are the recorded series that the receiver asks Prometheus for.
+    that of the number of samples; one without them rests on a state. `records` are the recorded series that the
+    receiver asks Prometheus for.
     """
 
     share_max: str = ""
     share_min: str = ""
     samples_min: str = ""
-    errors: float = 0.0
     records: frozenset[str] = frozenset()
 
 

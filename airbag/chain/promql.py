@@ -16,6 +16,7 @@ _WORDS = frozenset(
 )  # fmt: skip
 _RANGE = re.compile(r"\[\s*([^\]:\s]+)")
 _JOB = re.compile(r"\bjob\s*(=~|=)\s*(\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')")
+_DOUBT = re.compile(r"(\d+(?:\.\d+)?)\s*\*\s*[\w:]*stderr")
 
 
 def series(expr: str) -> set[str]:
@@ -43,3 +44,8 @@ def behind(expr: str, records: Mapping[str, Rule]) -> list[str]:
             seen.add(name)
             waiting.append(records[name].expr)
     return found
+
+
+def doubt(expr: str, records: Mapping[str, Rule]) -> float:
+    """How many standard errors it grants to chance, by the recorded `...stderr...` that it or its records multiply."""
+    return max((float(number) for each in behind(expr, records) for number in _DOUBT.findall(each)), default=0.0)

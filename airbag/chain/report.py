@@ -88,7 +88,7 @@ def _row(way: Way, names: Sequence[str]) -> list[str]:
     terms = {each.name: each.seconds for each in way.terms}
     cells = [f"{terms[name]:.2f}" if math.isfinite(terms.get(name, math.inf)) else "-" for name in names]
     if math.isinf(way.seconds):
-        return [way.alert, fault, way.lane, *cells, "never: allowed", "", "", ""]
+        return [way.alert, fault, way.lane, *cells, "never", "", "", ""]
     lost = [f"{way.seconds + more:.1f}" for more in (way.lost_before, way.lost_after)]
     return [way.alert, fault, way.lane, *cells, f"{way.seconds:.2f} s", way.dominant.name, *lost]
 

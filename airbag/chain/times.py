@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from airbag.chain import matchers
-from airbag.chain.crossing import least_traffic, seconds_to_cross
+from airbag.chain.crossing import Look, least_traffic, seconds_to_cross
 from airbag.chain.documents import AlertmanagerFile, PrometheusFile
 from airbag.chain.durations import parse, ticks
 from airbag.chain.facts import Chain, Judged, Placed, Policy
 from airbag.chain.machine import machine_deliveries, machine_labels
 from airbag.chain.prometheus_lint import jobs_behind
+from airbag.chain.promql import doubt
 from airbag.chain.routing import Delivery
 from airbag.serving.groups import ModelEntry, Servings
 
@@ -121,20 +122,20 @@ def _by_rules(whole: _Whole, name: str, placed: Placed, route: Delivery, model: 
     chain, judged = whole.chain, whole.policy.judged[name]
     if judged.share_min and getattr(model.expect, judged.share_min) is None:
         return
-    window = parse(whole.servings.rules.verdict)
+    look = Look(parse(whole.servings.rules.verdict), chain.traffic, doubt(placed.rule.expr, chain.records()))
     counted = bool(judged.share_max or judged.share_min)
     evaluation = placed.group.interval or whole.prometheus.global_.evaluation_interval
     before, after = _before(whole, name, evaluation), _after(chain, placed, evaluation, route)
     for fault in (TOTAL, PARTIAL) if counted else (None,):
-        terms = [*before, *([_window(chain, judged, model, fault, window)] if fault else []), *after]
+        terms = [*before, *([_window(judged, model, fault, look)] if fault else []), *after]
         seconds = sum(each.seconds for each in terms)
         yield Way(
             name, "rules", model.name, fault, tuple(terms),
             lost_before=ticks(chain.resend_delay, evaluation) + evaluation,
             lost_after=route.repeats_after,
             again=seconds - route.group_wait + route.group_interval,
-            traffic_min=least_traffic(judged, model.expect, window) if counted else 0.0,
-            is_doubted=judged.errors > 0,
+            traffic_min=least_traffic(judged, model.expect, look.window) if counted else 0.0,
+            is_doubted=look.errors > 0,
         )  # fmt: skip
 
 
@@ -152,8 +153,8 @@ def _before(whole: _Whole, name: str, evaluation: float) -> list[Term]:
     ]
 
 
-def _window(chain: Chain, judged: Judged, model: ModelEntry, fault: float, window: float) -> Term:
-    seconds = seconds_to_cross(judged, model.expect, fault, window, chain.traffic)
+def _window(judged: Judged, model: ModelEntry, fault: float, look: Look) -> Term:
+    seconds = seconds_to_cross(judged, model.expect, fault, look)
     key = judged.share_max or judged.share_min
     return Term("window", seconds, f"expect.{key} of {model.name}, or the window, by rules.profile in exporters.yml")
 
