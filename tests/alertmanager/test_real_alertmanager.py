@@ -5,17 +5,22 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import requests
 
 from airbag.config import replace_tokens
+from tests.fakes import shipped
 from tests.fakes.alertmanager_api import alert
 from tests.fakes.binaries import ROOT, find
 from tests.fakes.ports import free_port
 from tests.fakes.rollback import TOKEN, Surroundings, process
 from tests.fakes.wait import until
+
+LASTS = timedelta(seconds=5)
+"""How long what the rule tells stays without being told again."""
 
 
 @contextmanager
@@ -67,3 +72,38 @@ def test_an_alert_goes_through_the_real_alertmanager_and_the_outcome_comes_back(
 
             until(lambda: told() == ["AirbagRollbackSuppressed"], what="the outcome at Alertmanager")
     assert around.serving.reloads == 0
+
+
+def test_the_watchdog_comes_over_its_route_and_a_way_that_is_cut_is_one_alert_until_it_comes(
+    around: Surroundings,
+) -> None:
+    port = free_port()
+    around.write_policy(watchdog_within="8s", alertmanager_urls=f"[http://127.0.0.1:{port}]")
+    with (
+        process(around) as receiver,
+        alertmanager(around.folder / "am", port, int(receiver.url.rpartition(":")[2])) as url,
+    ):
+
+        def known(name: str) -> list[dict[str, Any]]:
+            alerts: list[dict[str, Any]] = requests.get(f"{url}/api/v2/alerts", timeout=5).json()
+            return [each for each in alerts if each["labels"]["alertname"] == name]
+
+        def posted(name: str, **labels: str) -> None:
+            began = {"startsAt": datetime.now(UTC).isoformat(), "endsAt": (datetime.now(UTC) + LASTS).isoformat()}
+            alert = {"labels": {"alertname": name, **labels}, "annotations": {"summary": "by the rule"}, **began}
+            requests.post(f"{url}/api/v2/alerts", json=[alert], timeout=5).raise_for_status()
+
+        until(lambda: known("AirbagAlertPathBroken"), timeout=40, what="the receiver's alert")
+        posted("AirbagAlertPathBroken", **shipped.alerts()["AirbagAlertPathBroken"]["labels"])
+        [broken] = known("AirbagAlertPathBroken")
+        assert broken["annotations"]["summary"] == "by the rule"
+        posted("AirbagWatchdog", severity="info")
+        until(lambda: heard(receiver.url), timeout=40, what="the watchdog at the receiver")
+        until(lambda: not known("AirbagAlertPathBroken"), timeout=40, what="its end")
+    assert around.serving.reloads == 0
+
+
+def heard(url: str) -> bool:
+    """Whether a watchdog has come."""
+    page = requests.get(f"{url}/metrics", timeout=5).text
+    return 'airbag_rollback_alerts_total{result="watchdog"} 0.0' not in page
