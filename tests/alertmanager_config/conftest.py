@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from airbag_demo.processes import Processes
+from tests.fakes.binaries import Release
 from tests.fakes.chat_and_pager import PAGERDUTY, SLACK, Taken, chat_and_pager
 from tests.fakes.mail import MailServer, mail_server
 from tests.fakes.real_alertmanager import Alertmanager, alertmanager, configuration
@@ -66,7 +67,13 @@ def channels(authority: trustme.CA) -> Iterator[Channels]:
 
 
 @pytest.fixture
-def running(channels: Channels, authority: trustme.CA, tmp_path: Path) -> Running:
+def release() -> Release:
+    """Which Alertmanager `running` runs; a file that wants both overrides it."""
+    return "system"
+
+
+@pytest.fixture
+def running(channels: Channels, authority: trustme.CA, tmp_path: Path, release: Release) -> Running:
     """An Alertmanager with the shipped configuration, some names on its routes changed, until the block ends."""
 
     @contextmanager
@@ -76,7 +83,7 @@ def running(channels: Channels, authority: trustme.CA, tmp_path: Path) -> Runnin
         config = configuration(tmp_path, channels.tokens(tmp_path) | tokens, receivers)
         with pytest.MonkeyPatch.context() as environment, Processes(tmp_path) as processes:
             environment.setenv("SSL_CERT_FILE", str(known))
-            found = alertmanager(config)
+            found = alertmanager(config, release=release)
             processes.start(found.program)
             processes.wait_ready()
             yield found

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 import requests
+import yaml
 
 from tests.alertmanager_config.conftest import Channels, Running
 from tests.alertmanager_config.test_routes import CONFIG
+from tests.fakes.binaries import ROOT
 from tests.fakes.real_alertmanager import BAD, VERSION, Alertmanager, firing
 from tests.fakes.wait import until
 
+CASES = ROOT / "tests" / "prometheus" / "rules"
 PROCESS = {"serving": "main", "target": "tf-serving"}
 MODEL = {"serving": "main", "model_name": "digits"}
 CRITICAL, WARNING, INFO = ({"severity": each} for each in ("critical", "warning", "info"))
+STORE = {"alertname": "AirbagModelStoreFull", "instance": "host:9812", "path": "/models"}
 LATENCY = {"alertname": "AirbagLatencyHigh", **CRITICAL, "airbag_action": "rollback", **VERSION}
 BURN = {"alertname": "AirbagErrorBudgetBurn", "long": "1h", "short": "5m", **CRITICAL, **MODEL}
 SLOW_BURN = BURN | WARNING | {"long": "3d", "short": "6h"}
@@ -30,6 +34,7 @@ HELD = [
      {"alertname": "AirbagLabelPointsNowhere", **CRITICAL, **PROCESS, "model_name": "digits"}, "target"),
     (BURN, SLOW_BURN, "model_name"),
     (BURN | {"alertname": "AirbagLatencyBudgetBurn"}, SLOW_BURN | {"alertname": "AirbagLatencyBudgetBurn"}, "serving"),
+    (STORE | CRITICAL, STORE | WARNING, "path"),
     (LATENCY, {"alertname": "AirbagLatencyRegressed", **WARNING, **VERSION}, "model_version"),
     ({"alertname": "AirbagLabelsDelayed", **WARNING, **VERSION},
      {"alertname": "AirbagLabelsTooFew", **WARNING, **VERSION}, "model_version"),
@@ -79,6 +84,27 @@ def test_a_cause_that_lacks_a_label_does_not_hold_back_what_lacks_it_too(running
                 both = [{n: v for n, v in each.items() if n != label} | {"case": label} for each in (cause, held)]
                 alertmanager.post(*(firing(each) for each in both))
                 assert not inhibited(alertmanager, both[1]), f"{label} is missing on both sides"
+
+
+@pytest.mark.parametrize("name", sorted({each["alertname"] for pair in HELD for each in pair[:2]}))
+def test_what_is_compared_is_on_the_alerts_as_they_are_shipped(name: str) -> None:
+    """Else a rule would hold back nothing, ever."""
+    [compared] = {
+        tuple(_rule_of(cause["alertname"])["equal"]) for cause, held, _ in HELD if name in _names(cause, held)
+    }
+    fired = [
+        set(alert["exp_labels"]) | {"alertname"}
+        for case in yaml.safe_load((CASES / f"{name}.yml").read_text())["tests"]
+        for step in case.get("alert_rule_test", ())
+        if step["alertname"] == name
+        for alert in step.get("exp_alerts") or ()
+    ]
+    assert fired
+    assert all(set(compared) <= labels for labels in fired)
+
+
+def _names(*alerts: dict[str, str]) -> set[str]:
+    return {each["alertname"] for each in alerts}
 
 
 def _rule_of(alertname: str) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -156,3 +157,13 @@ def test_no_secret_stands_in_the_file() -> None:
 
 def test_mail_is_never_sent_in_the_clear() -> None:
     assert RECEIVERS["email"]["email_configs"][0]["require_tls"] is True
+
+
+def test_the_page_about_channels_names_each_with_its_secret_and_every_route_of_people() -> None:
+    page = (ROOT / "docs" / "alert-channels.md").read_text()
+    files = dict(re.findall(r"(?m)^ +\| `(\w+)` \| `(\w+)`", page))
+    assert files == {
+        channel: re.findall(r"/run/secrets/(\w+)", json.dumps(RECEIVERS[channel]))[0] for channel in CHANNELS
+    }
+    told = {name for name in re.findall(r"(?m)^ +\| `([a-z-]+)`", page) if name.startswith(("people", "nobody"))}
+    assert told == {each["receiver"] for each in CONFIG["route"]["routes"] if not each["receiver"].startswith("airbag")}

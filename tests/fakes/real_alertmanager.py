@@ -13,7 +13,7 @@ import requests
 
 from airbag_demo.processes import Program
 from tests.fakes import shipped
-from tests.fakes.binaries import find
+from tests.fakes.binaries import Release, find
 from tests.fakes.ports import free_port
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -76,14 +76,18 @@ def configuration(folder: Path, tokens: Mapping[str, str], receivers: Mapping[st
 
 
 def alertmanager(
-    config: Path, *, name: str = "alertmanager", port: int = 0, flags: Sequence[str] = ("--cluster.listen-address=",)
+    config: Path,
+    *,
+    name: str = "alertmanager",
+    flags: Sequence[str] = ("--cluster.listen-address=",),
+    release: Release = "system",
 ) -> Alertmanager:
     """An Alertmanager for that configuration, not yet started; alone unless `flags` say otherwise."""
-    address = f"127.0.0.1:{port or free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     url = f"http://{address}"
     command = [
-        str(find("alertmanager")), f"--config.file={config}", f"--storage.path={config.parent / f'{name}-data'}",
-        f"--web.listen-address={address}", "--web.external-url=http://alertmanager.example.com", "--web.route-prefix=/",
-        *flags,
+        str(find("alertmanager", release)), f"--config.file={config}",
+        f"--storage.path={config.parent / f'{name}-data'}", f"--web.listen-address={address}",
+        "--web.external-url=http://alertmanager.example.com", "--web.route-prefix=/", *flags,
     ]  # fmt: skip
     return Alertmanager(Program(name, command, lambda: requests.get(f"{url}/-/ready", timeout=1).ok), url)
