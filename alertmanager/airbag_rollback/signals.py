@@ -79,8 +79,30 @@ _REQUESTS = f"{_RULE}tfs_requests:increase$window{_VERSION}"
 _SLOW = f"{_RULE}tfs_slow_per_answer:ratio$window{_VERSION}"
 _ANSWERS = f"{_RULE}tfs_answers:increase$window{_VERSION}"
 _ACCURACY = f"{_RULE}quality_accuracy:ratio$window{_VERSION}"
-_DOUBT = f"{_RULE}quality_accuracy:stderr$window{_VERSION}"
+_ACCURACY_BOUND = f"{_RULE}quality_accuracy:upper_bound$window{_VERSION}"
 _LABELLED = f"{_RULE}quality_labelled:increase$window{_VERSION}"
+_ENOUGH_LABELS = f"{_RULE}quality_labelled:sufficient$window{_VERSION} == 1"
+_DROP = f"{_RULE}quality_release_accuracy:drop_lower_bound{_VERSION}"
+_RELEASE_LABELLED = f"{_RULE}quality_release_labelled:increase{_VERSION}"
+
+
+def _dropped() -> Signal:
+    """The suspect's drop below the version before it, as far as chance does not explain it.
+
+    Whom one would go back to has itself dropped below the version before it, or by nothing: then it was compared with
+    none. Once it serves again it is compared with its own past hour, as the suspect answers no more.
+    """
+    return Signal(
+        value=_DROP,
+        threshold=f"max(airbag_quality_accuracy_drop_max{_MODEL})",
+        age=f"time() - timestamp({_RELEASE_LABELLED})",
+        samples=_RELEASE_LABELLED,
+        samples_min=f"max(airbag_quality_labels_min{_MODEL})",
+        history=f"avg_over_time({_DROP}[5m]) or 0 * max_over_time({_RELEASE_LABELLED}[5m])",
+        history_samples=f"max_over_time({_RELEASE_LABELLED}[5m])",
+        recovered=f"avg_over_time({_ACCURACY}[1h]) - ({_ACCURACY_BOUND} and {_ENOUGH_LABELS})",
+    )
+
 
 SIGNALS: Mapping[str, Signal] = {
     "AirbagErrorRatioHigh": _compared(
@@ -88,9 +110,9 @@ SIGNALS: Mapping[str, Signal] = {
     ),
     "AirbagLatencyHigh": _compared(_SLOW, _SLOW, _ANSWERS, "airbag_tfs_slow_ratio_max", "airbag_tfs_requests_min"),
     "AirbagAccuracyLow": _compared(
-        f"{_ACCURACY} + 3 * {_DOUBT}", _ACCURACY, _LABELLED,
-        "airbag_quality_accuracy_min", "airbag_quality_labels_min", Bad.BELOW,
+        _ACCURACY_BOUND, _ACCURACY, _LABELLED, "airbag_quality_accuracy_min", "airbag_quality_labels_min", Bad.BELOW
     ),
+    "AirbagAccuracyDropped": _dropped(),
     "AirbagProbeFailed": Signal(
         value=_wrong(_PROBES),
         threshold="vector(0)",

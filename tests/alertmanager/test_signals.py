@@ -21,7 +21,7 @@ SERIES = {
     f"model_version:airbag_tfs_slow_per_answer:ratio15s{THREE}": "0.3x40",
     f"model_version:airbag_tfs_answers:increase15s{THREE}": "60x40",
     f"model_version:airbag_quality_accuracy:ratio15s{THREE}": "0.5x40",
-    f"model_version:airbag_quality_accuracy:stderr15s{THREE}": "0.1x40",
+    f"model_version:airbag_quality_accuracy:upper_bound15s{THREE}": "0.8x40",
     f"model_version:airbag_quality_labelled:increase15s{THREE}": "70x40",
     'airbag_tfs_error_ratio_max{serving="main",model_name="digits",instance="a"}': "0.05x40",
     'airbag_tfs_error_ratio_max{serving="main",model_name="digits",instance="b"}': "0.06x40",
@@ -80,6 +80,56 @@ def test_the_traffic_signals_read_their_records_and_thresholds(tmp_path: Path) -
             plain(accuracy.samples_min): 50, plain(accuracy.history): 0.5,
         },
     )  # fmt: skip
+
+
+TWO = THREE.replace('"3"', '"2"')
+DROPPED = {
+    f"model_version:airbag_quality_release_accuracy:drop_lower_bound{THREE}": "0.1x20 0.3x20",
+    f"model_version:airbag_quality_release_labelled:increase{THREE}": "0x5 60x35",
+    f"model_version:airbag_quality_release_labelled:increase{TWO}": "900x30 800x10",
+    'airbag_quality_accuracy_drop_max{serving="main",model_name="digits",instance="a"}': "0.02x40",
+    'airbag_quality_accuracy_drop_max{serving="main",model_name="digits",instance="b"}': "0.05x40",
+    f"airbag_quality_labels_min{MODEL}": "50x40",
+}
+
+
+def test_a_drop_is_the_suspects_own_and_the_most_patient_threshold_counts(tmp_path: Path) -> None:
+    signal = SIGNALS["AirbagAccuracyDropped"]
+    asked(
+        tmp_path,
+        DROPPED,
+        {
+            plain(signal.value): 0.3, plain(signal.threshold): 0.05, plain(signal.samples): 60,
+            plain(signal.samples_min): 50, plain(signal.age): 0, plain(about_two(signal.value)): None,
+        },
+    )  # fmt: skip
+
+
+def test_the_version_before_had_dropped_by_nothing_unless_it_was_a_candidate_itself(tmp_path: Path) -> None:
+    signal = SIGNALS["AirbagAccuracyDropped"]
+    history, samples = plain(about_two(signal.history)), plain(about_two(signal.history_samples))
+    asked(tmp_path, DROPPED, {history: 0, samples: 900})
+    own = {f"model_version:airbag_quality_release_accuracy:drop_lower_bound{TWO}": "0.25x40"}
+    asked(tmp_path, DROPPED | own, {history: 0.25})
+    asked(tmp_path, {}, {history: None, samples: None})
+
+
+def test_after_a_drop_the_version_before_has_recovered_when_it_is_as_good_as_in_its_past_hour(tmp_path: Path) -> None:
+    """The suspect answers no more then, so there is nobody to compare it with."""
+    signal = SIGNALS["AirbagAccuracyDropped"]
+    recovered, age = plain(about_two(signal.recovered)), plain(about_two(signal.age))
+    now = DROPPED | {
+        f"model_version:airbag_quality_accuracy:ratio15s{TWO}": "0.9x38 0.6x2",
+        f"model_version:airbag_quality_accuracy:upper_bound15s{TWO}": "0.95x38 0.65x2",
+        f"model_version:airbag_quality_labelled:sufficient15s{TWO}": "1x40",
+    }
+    asked(tmp_path, now, {f"round({recovered}, 0.001)": 0.235, age: 0})
+    asked(tmp_path, now | {f"model_version:airbag_quality_labelled:sufficient15s{TWO}": "0x40"}, {recovered: None})
+
+
+def about_two(query: str) -> str:
+    """The query about version 2, whatever is asked afterwards."""
+    return query.replace("$version", "2")
 
 
 def test_a_failed_load_counts_only_while_the_version_is_wanted_and_the_server_is_seen(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.prometheus.records import (
     classification,
     comparison,
     drift,
+    labels,
     pipelines,
     predictions,
     regression,
@@ -33,6 +34,7 @@ CASES: Mapping[str, Callable[[], Case]] = {
     "classification": classification.case,
     "scores": scores.case,
     "predictions": predictions.case,
+    "labels": labels.case,
     "regression": regression.case,
     "translation": translation.case,
     "drift": drift.case,
@@ -41,6 +43,7 @@ CASES: Mapping[str, Callable[[], Case]] = {
     "candidate and stable version": comparison.case,
     "stable version without traffic": comparison.stable_without_traffic,
     "stable version long gone": comparison.stable_long_gone,
+    "stable version that loses its traffic": comparison.draining,
     "candidate and stable version of a regression": comparison.numbers,
     "pipelines": pipelines.case,
     "serving": serving.case,
@@ -61,7 +64,7 @@ _BUSY = (
 _COUNTS = re.compile(r":(increase|sufficient|rate)\d+[smhd]$|:budget_ratio$|_reference:|version_role:")
 # Steps on the way to what is tested.
 _STEPS = re.compile(
-    r"^(model\w*_(bin|order|actual|predicted|category):|model_version:airbag_quality_version_role:)|:sufficient_"
+    r"^(model\w*_(bin|order|actual|predicted|category):|model_version:airbag_quality_version_role:)|:(sufficient|full)_"
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airbag_exporters.quality.noise import STANDARD_ERRORS
 from airbag_exporters.rules.promql import LABELS_MIN, VERSION, increase, root
 from airbag_exporters.rules.rule import Record
 
@@ -9,16 +10,14 @@ from airbag_exporters.rules.rule import Record
 def verdict(w: str) -> list[Record]:
     """What a verdict on a version needs. `labelled` and `sufficient` hold for every kind of model."""
     labelled = f"model_version:airbag_quality_labelled:increase{w}"
-    accuracy = f"model_version:airbag_quality_accuracy:ratio{w}"
+    accuracy, stderr = (f"model_version:airbag_quality_accuracy:{part}{w}" for part in ("ratio", "stderr"))
     right = increase(VERSION, 'airbag_quality_labelled_total{correct="true"}', w)
     return [
         Record(labelled, increase(VERSION, "airbag_quality_labelled_total", w)),
         Record(f"model_version:airbag_quality_labelled:sufficient{w}", f"{labelled} >= bool {LABELS_MIN}"),
         Record(accuracy, f"{right} / ({labelled} > 0)"),
-        Record(
-            f"model_version:airbag_quality_accuracy:stderr{w}",
-            root(f"{accuracy} * (1 - {accuracy}) / ({labelled} > 0)"),
-        ),
+        Record(stderr, root(f"{accuracy} * (1 - {accuracy}) / ({labelled} > 0)")),
+        Record(f"model_version:airbag_quality_accuracy:upper_bound{w}", f"{accuracy} + {STANDARD_ERRORS} * {stderr}"),
         *_f1(w),
     ]
 

@@ -6,9 +6,9 @@ stands how large it is by chance alone.
 
 from __future__ import annotations
 
-from airbag_exporters.quality.noise import FLOORS, KS_CRITICAL, ROWS_MIN
+from airbag_exporters.quality.noise import FLOORS, KS_CRITICAL, ROWS_MIN, STANDARD_ERRORS
 from airbag_exporters.rules import reference
-from airbag_exporters.rules.promql import CANDIDATE, FEATURE, MODEL, STABLE, VERSION, each_bin, increase
+from airbag_exporters.rules.promql import CANDIDATE, FEATURE, MODEL, STABLE, VERSION, each_bin, increase, root
 from airbag_exporters.rules.rule import Record
 
 _SHARED = f"{MODEL}, feature, ref"
@@ -48,12 +48,15 @@ def holes(w: str) -> list[Record]:
     """Values that are missing, or beyond what the reference has seen. Neither is in any bin's distance."""
     match = f"on ({VERSION}, feature)"
     missing = increase(f"{VERSION}, feature", "airbag_quality_feature_missing_total", w)
+    ratio, more = (f"model_version_feature:airbag_quality_missing:{part}{w}" for part in ("ratio", "difference"))
+    seen = f"({_rows(w)} + {match} group_left () {missing})"
+    then = f"max by ({FEATURE}) (airbag_quality_reference_missing_ratio)"
+    doubt = root(f"{ratio} * (1 - {ratio}) / {seen} + {then} * (1 - {then}) / {reference.ROWS}")
     beyond = increase(f"{VERSION}, feature", "airbag_quality_feature_out_of_range_total", w)
     return [
-        Record(
-            f"model_version_feature:airbag_quality_missing:ratio{w}",
-            f"{missing} / {match} group_right () ({_rows(w)} + {match} group_left () {missing} > 0)",
-        ),
+        Record(ratio, f"{missing} / {match} group_right () ({seen} > 0)"),
+        Record(more, f"{ratio} - {then}"),
+        Record(_significant("missing", w), f"({more} > bool {STANDARD_ERRORS} * {doubt}) * ({seen} > bool {ROWS_MIN})"),
         Record(
             f"model_version_feature:airbag_quality_out_of_range:ratio{w}",
             f"{beyond} / {match} group_right () ({_rows(w)} > 0)",

@@ -7,6 +7,7 @@ from itertools import chain
 
 from airbag.rules import RuleSettings, interval
 from airbag_exporters.rules import classification, comparison, drift, scores, slo
+from airbag_exporters.rules.labels import labels
 from airbag_exporters.rules.pipelines import pipelines
 from airbag_exporters.rules.predictions import predictions
 from airbag_exporters.rules.reference import reference
@@ -21,6 +22,7 @@ VERDICT: tuple[Family, ...] = (
     classification.verdict,
     comparison.ACCURACY.records,
     comparison.F1.records,
+    comparison.release,
 )
 QUALITY: tuple[Family, ...] = (
     classification.verdict,
@@ -30,6 +32,7 @@ QUALITY: tuple[Family, ...] = (
     regression,
     translation,
     predictions,
+    labels,
     comparison.ACCURACY.records,
     comparison.F1.records,
     comparison.AUC.records,

@@ -37,9 +37,9 @@ def reference(seed: int, bins: int = 10) -> Reference:
     def numeric() -> Numeric:
         edges = tuple(float(edge) for edge in range(bins - 1))
         le = tuple(int(n) for n in np.cumsum(rng.integers(50, 150, bins)))
-        return Numeric(edges=edges, le=le, minimum=-1, maximum=float(bins))
+        return Numeric(edges=edges, le=le, minimum=-1, maximum=float(bins), missing=40 * seed)
 
-    colours = Categorical(counts={"red": 300, "green": 500, "blue": 0}, other=17)
+    colours = Categorical(counts={"red": 300, "green": 500, "blue": 0}, other=17, missing=29)
     features = {"age": numeric(), "income": numeric(), "colour": colours}
     return Reference(rows=1000, features=features, score=numeric(), score_edges=tuple(np.linspace(0.1, 0.9, 9)))
 
@@ -101,7 +101,7 @@ class Replica:
             roles=self.roles,
             references={each.owner: each.spec.reference for each in self.versions if each.spec.reference},
             kinds={model: each.quality.kind for model, each in models.items()},
-            expected=dict.fromkeys(models, {"labels_min": self.labels_min}),
+            expected={model: {"labels_min": self.labels_min} for model in models},
         )
 
 

@@ -40,13 +40,15 @@ def case(window: str = "5m", seconds: int = 300) -> Case:
 def _expected(of: Labels, predicted: np.ndarray, actual: np.ndarray, w: str) -> list[Sample]:
     rows = len(actual)
     accuracy = accuracy_score(actual, predicted)
+    doubt = math.sqrt(accuracy * (1 - accuracy) / rows)
     named = sorted({*actual, *predicted})
     scores = precision_recall_fscore_support(actual, predicted, labels=named, zero_division=0)
     macro = precision_recall_fscore_support(actual, predicted, average="macro", zero_division=0)
     found = [
         Sample(f"model_version:airbag_quality_labelled:increase{w}", of, rows),
         Sample(f"model_version:airbag_quality_accuracy:ratio{w}", of, accuracy),
-        Sample(f"model_version:airbag_quality_accuracy:stderr{w}", of, math.sqrt(accuracy * (1 - accuracy) / rows)),
+        Sample(f"model_version:airbag_quality_accuracy:stderr{w}", of, doubt),
+        Sample(f"model_version:airbag_quality_accuracy:upper_bound{w}", of, accuracy + 4 * doubt),
         *(
             Sample(f"model_version:airbag_quality_{metric}_macro:ratio{w}", of, value)
             for metric, value in zip(("precision", "recall", "f1"), macro, strict=False)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import entropy
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from tests.prometheus.records.promtool import Case, Counts, Labels, Sample, gauges, replayed, series
+from tests.prometheus.records.promtool import Case, Counts, Labels, Sample, gauges, replayed, series, text
 from tests.prometheus.records.rows import Classified, binary, count_classes, cumulative, quantiles, version
 
 _OF = {"serving": "main", "model_name": "two"}
@@ -39,6 +39,35 @@ def stable_long_gone() -> Case:
     pages |= {key: [0.0] * 260 + list(values) for key, values in _pages(3, _worse(binary())).items()}
     absent = [f"model:airbag_quality_{name}5m" for name in ("accuracy:difference", "accuracy:zscore", "auc:difference")]
     return replace(late, series=pages | gauges(_roles() | _needs(), 281), expected=(), absent=absent, at=4200)
+
+
+def draining() -> Case:
+    """The stable version's last answers are wrong, just before its traffic ends.
+
+    It goes on being judged by half of its rows or more: by the last eleven scrapes, of which five were right, and not
+    by the last six, which are enough rows and all wrong.
+    """
+    at, scrapes = 558, np.arange(38)
+    answers = {
+        (2, "true"): 10 * np.clip(scrapes, 0, 14),
+        (2, "false"): 10 * np.clip(scrapes - 14, 0, 6),
+        (3, "true"): 8 * np.clip(scrapes - 20, 0, None),
+        (3, "false"): 2 * np.clip(scrapes - 20, 0, None),
+    }
+    shown = {
+        text(series("airbag_quality_labelled_total", **version("two", number), correct=correct)): list(counts)
+        for (number, correct), counts in answers.items()
+    }
+    difference = 0.8 - 5 / 11
+    wanted = {"accuracy:difference5m": difference, "release_accuracy:difference": difference}
+    expected = [Sample(f"model:airbag_quality_{name}", _OF, value, tolerance=0.01) for name, value in wanted.items()]
+    expected += [
+        Sample("model_version:airbag_quality_release_accuracy:ratio", version("two"), 0.8, tolerance=0.01),
+        Sample("model_version:airbag_quality_release_labelled:increase", version("two"), 170, tolerance=15),
+        Sample("model_version:airbag_quality_release_labelled:increase", version("two", 2), 20, tolerance=15),
+        Sample("model_version:airbag_quality_release_accuracy:ratio", version("two", 2), 0, tolerance=0.01),
+    ]
+    return Case(shown | gauges(_roles() | _needs(), 38), expected, every=62, at=at)
 
 
 def numbers() -> Case:
@@ -110,8 +139,8 @@ def _others() -> dict[str, list[float]]:
         for key in counted:
             name, labels = key
             found |= gauges({(name, labels): 0.0})
-            for text in gauges({key: 0.0}):
-                found[text] = [value * part for value in growing]
+            for page in gauges({key: 0.0}):
+                found[page] = [value * part for value in growing]
         found |= gauges({series("airbag_quality_version_role", **of, role=role): 1.0})
     return found | gauges(
         {series("airbag_quality_labels_min", serving="main", model_name=m): 50.0 for m in ("few", "alone", "torn")}
@@ -151,7 +180,17 @@ def _expected(stable: Classified, candidate: Classified) -> list[Sample]:
         "prediction_entropy:difference": entropies[0] - entropies[1],
         "prediction_class_entropy:difference": mixes[0] - mixes[1],
     }
-    return [Sample(f"model:airbag_quality_{name}5m", _OF, value) for name, value in wanted.items()]
+    released = {key: value for key, value in wanted.items() if key.startswith("accuracy:")}
+    return [
+        *(Sample(f"model:airbag_quality_{name}5m", _OF, value) for name, value in wanted.items()),
+        *(Sample(f"model:airbag_quality_release_{name}", _OF, value) for name, value in released.items()),
+        Sample(
+            "model_version:airbag_quality_release_accuracy:drop_lower_bound",
+            version("two"),
+            -accuracy - 4 * together,
+            tolerance=1e-6,
+        ),
+    ]
 
 
 def _accuracy(rows: Classified) -> float:

@@ -26,6 +26,8 @@ from tests.prometheus.records.promtool import (
 from tests.prometheus.records.rows import cumulative, quantiles, version
 
 REF = "abcdef012345"
+MISSING = {"age": 0.0, "bmi": 0.1, "pressure": 0.05, "colour": 0.02}
+"""Their share in the reference, of which the training data here holds nothing."""
 CATEGORIES = ("red", "green", "blue", "other")
 _PREFIX = "model_version_feature:airbag_quality_"
 
@@ -92,7 +94,11 @@ def _distribution(what: str, ending: str, of: Labels, columns: Columns, rows: np
 
 
 def _reference(of: Labels) -> Counts:
-    return _distribution("reference", "", of, TRAINING, np.arange(len(TRAINING)))
+    missing = {
+        series("airbag_quality_reference_missing_ratio", **of, feature=name, ref=REF): share
+        for name, share in MISSING.items()
+    }
+    return _distribution("reference", "", of, TRAINING, np.arange(len(TRAINING))) | missing
 
 
 def _pages(of: Labels, columns: Columns) -> dict[str, list[float]]:
@@ -132,7 +138,7 @@ def seldom() -> Case:
     quiet = [
         Sample(f"{_PREFIX}{metric}:significant15m", {**version("diabetes", number), "feature": name, "ref": REF}, 0)
         for number in (3, 4)
-        for metric, names in (("psi", [*EDGES, "colour"]), ("ks", [*EDGES]))
+        for metric, names in (("psi", [*EDGES, "colour"]), ("ks", [*EDGES]), ("missing", [*EDGES, "colour"]))
         for name in names
     ]
     shown = _pages(version("diabetes"), without) | _pages(version("diabetes", 4), drifted)
@@ -170,14 +176,22 @@ def _expected(of: Labels, columns: Columns, *, drifted: bool) -> list[Sample]:
         found += _distances(labels, _shares(values, EDGES[name]), _shares(training, EDGES[name]), len(known))
         found += _ks(labels, known, training, EDGES[name])
         beyond = ((known < training.min()) | (known > training.max())).mean()
-        found.append(Sample(f"{_PREFIX}missing:ratio15m", labels, np.isnan(values).mean()))
+        found += _missing(labels, float(np.isnan(values).mean()), drifted and name == "pressure")
         found.append(Sample(f"{_PREFIX}out_of_range:ratio15m", labels, beyond))
         found.append(Sample(f"{_PREFIX}psi:significant15m", labels, float(drifted and name == "bmi")))
     labels = {**of, "feature": "colour", "ref": REF}
     found += _distances(labels, _categories(columns.colour), _categories(TRAINING.colour), len(columns))
-    found.append(Sample(f"{_PREFIX}missing:ratio15m", labels, 0))
+    found += _missing(labels, 0.0, significant=False)
     found.append(Sample(f"{_PREFIX}psi:significant15m", labels, float(drifted)))
     return found
+
+
+def _missing(labels: Labels, share: float, significant: bool) -> list[Sample]:
+    return [
+        Sample(f"{_PREFIX}missing:ratio15m", labels, share),
+        Sample(f"{_PREFIX}missing:difference15m", labels, share - MISSING[labels["feature"]]),
+        Sample(f"{_PREFIX}missing:significant15m", labels, float(significant)),
+    ]
 
 
 def _distances(labels: Labels, live: np.ndarray, training: np.ndarray, rows: int) -> list[Sample]:

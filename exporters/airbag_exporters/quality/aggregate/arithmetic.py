@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from airbag_exporters.quality.noise import FLOORS, KS_CRITICAL, ROWS_MIN, SMOOTHING
+from airbag_exporters.quality.noise import FLOORS, KS_CRITICAL, ROWS_MIN, SMOOTHING, STANDARD_ERRORS
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -171,6 +171,16 @@ def jensen_shannon(shares: Floats, reference: Floats, reference_negentropy: Floa
 def difference_stderr(one: Floats, other: Floats) -> Floats:
     """Of the difference of two independent numbers, from the standard error of each."""
     return np.sqrt(one**2 + other**2)
+
+
+def share_difference_stderr(share: Floats, rows: Floats, other: Floats, other_rows: Floats) -> Floats:
+    """Of the difference of two shares."""
+    return root(share * (1 - share) / positive(rows) + other * (1 - other) / positive(other_rows))
+
+
+def missing_significant(difference: Floats, stderr: Floats, seen: Floats) -> Floats:
+    """1 or 0."""
+    return _flag(difference > STANDARD_ERRORS * stderr, difference + stderr) * _flag(seen > ROWS_MIN, seen)
 
 
 def _seldom(rows: Floats, reference_rows: Floats) -> Floats:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from airbag.config import parse_duration
 from airbag_exporters.quality.aggregate import arithmetic as the
 from airbag_exporters.quality.aggregate.arithmetic import Floats, Places
 from airbag_exporters.quality.aggregate.catalog import Key, Level
@@ -19,10 +20,26 @@ REMEMBERED = 3600.0
 
 
 class Memory:
-    """The last value of each record and row."""
+    """The last value of each record and row, and of some the largest."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, Key], tuple[float, float]] = {}
+        self._falling: dict[tuple[str, Key], list[tuple[float, float]]] = {}
+
+    def most(self, name: str, level: Level, values: Floats, now: float, span: float) -> Floats:
+        """The largest value of each row in the past `span` seconds, this one included; NaN where there is none.
+
+        Of what was, only values are kept that may yet be the largest: each is above those that came later.
+        """
+        found = np.full(len(level), np.nan)
+        for place, (row, value) in enumerate(zip(level.rows, values.tolist(), strict=True)):
+            known = [pair for pair in self._falling.get((name, row), ()) if now - pair[0] <= span]
+            if not math.isnan(value):
+                known = [*(pair for pair in known if pair[1] > value), (now, value)]
+            if known:
+                self._falling[name, row] = known
+                found[place] = known[0][1]
+        return found
 
     def last(self, name: str, level: Level, values: Floats, now: float) -> Floats:
         """The values, and where there is none (NaN) the last one of the past hour. `now` is in seconds."""
@@ -38,6 +55,7 @@ class Memory:
     def forget(self, now: float) -> None:
         """Let go of what is too old."""
         self._last = {key: (at, value) for key, (at, value) in self._last.items() if now - at < REMEMBERED}
+        self._falling = {key: pairs for key, pairs in self._falling.items() if now - pairs[-1][0] < REMEMBERED}
 
 
 @dataclass(frozen=True)
@@ -62,13 +80,16 @@ class Compared:
         """Record the difference, and with a standard error also its own and how many of them it is."""
         versions, models = window.plan.versions, window.plan.models
         candidates, stables = sides.roles.places(models, versions)
-        sufficient = window.of(versions, self.rows, "increase") >= window.plan.labels_min
+        rows = window.of(versions, self.rows, "increase")
+        span = parse_duration(window.name)
+        most = sides.memory.most(f"{self.rows} {window.name}", versions, rows, sides.now, span)
 
         def of_both(operation: str, values: Floats) -> tuple[Floats, Floats]:
-            judged = np.where(sufficient, values, np.nan)
+            judged = np.where(rows >= window.plan.labels_min, values, np.nan)
             record = window.record(versions, self.metric, f"sufficient_{operation}", judged)
-            name = f"{self.metric} {operation} {window.name}"
-            known = sides.memory.last(name, versions, record, sides.now)
+            full = np.where(2 * rows >= most, judged, np.nan)
+            window.record(versions, self.metric, f"full_{operation}", full)
+            known = sides.memory.last(f"{self.metric} {operation} {window.name}", versions, full, sides.now)
             return _picked(record, candidates), _picked(known, stables)
 
         candidate, stable = of_both(self.operation, window.of(versions, self.metric, self.operation))

@@ -37,6 +37,7 @@ class Features:
     rows: Floats
     bins: Floats
     negentropy: Floats
+    missing: Floats
     pairs: Pairs
 
     @classmethod
@@ -53,7 +54,7 @@ class Features:
         return cls(
             cells, picked(references.share, each), picked(references.share_le, each),
             picked(references.rows, whole), picked(references.bins, whole), picked(references.negentropy, whole),
-            Pairs.of(cells, references, roles),
+            picked(references.missing, whole), Pairs.of(cells, references, roles),
         )  # fmt: skip
 
     @cached_property
@@ -134,7 +135,11 @@ def _holes(window: Window, features: Features, rows: Floats) -> None:
     each = features.each_plain
     missing = window.sum(features.plain, families.FEATURE_MISSING.name)[each]
     beyond = window.sum(features.plain, families.OUT_OF_RANGE.name)[each]
-    window.record(level, "missing", "ratio", the.ratio(missing, rows + missing))
+    seen = rows + missing
+    ratio = window.record(level, "missing", "ratio", the.ratio(missing, seen))
+    more = window.record(level, "missing", "difference", ratio - features.missing)
+    doubt = the.share_difference_stderr(ratio, seen, features.missing, features.rows)
+    window.record(level, "missing", "significant", the.missing_significant(more, doubt, seen))
     window.record(level, "out_of_range", "ratio", the.ratio(beyond, rows))
 
 

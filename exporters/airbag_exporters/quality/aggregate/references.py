@@ -15,7 +15,9 @@ from airbag_exporters.quality.aggregate.cells import Cells
 from airbag_exporters.quality.aggregate.window import Record
 from airbag_exporters.quality.render import reference as page
 
-LABELS: Mapping[str, tuple[str, ...]] = {family.name: family.labels for family in (page.LE, page.CATEGORY)}
+LABELS: Mapping[str, tuple[str, ...]] = {
+    family.name: family.labels for family in (page.LE, page.CATEGORY, page.MISSING)
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class References:
     rows: Floats
     bins: Floats
     negentropy: Floats
+    missing: Floats
     differ: Flags
 
     @classmethod
@@ -48,7 +51,9 @@ class References:
         share = the.smoothed(cells.own(most), rows, bins, groups)
         differ = groups.any((most - least)[cells.at] > 0)
         share_le = most[cells.at] / rows[groups.of]
-        return cls(cells, share, share_le, rows, bins, the.negentropy(share, groups), differ)
+        at = catalog.places([(page.MISSING.name, *row) for row in cells.level.rows])
+        missing = np.append(most, np.nan)[at]
+        return cls(cells, share, share_le, rows, bins, the.negentropy(share, groups), missing, differ)
 
     def records(self, counted: Level) -> list[Record]:
         """What is known of each reference, and whether it is one: `counted` are the features that have counters.

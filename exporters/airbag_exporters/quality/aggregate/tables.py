@@ -14,7 +14,7 @@ from airbag_exporters.quality.counting import Block, families
 from airbag_exporters.quality.counting.slices import Part, bins
 from airbag_exporters.quality.reference.value import Numeric, Reference
 from airbag_exporters.quality.render import Snapshot
-from airbag_exporters.quality.render.reference import CATEGORY, LE, profiles
+from airbag_exporters.quality.render.reference import CATEGORY, LE, MISSING, profiles
 
 _UNUSED = (
     families.OUTCOMES, families.SEGMENT_PREDICTIONS, families.SEGMENT_LABELLED, families.SEGMENT_ERROR,
@@ -75,9 +75,9 @@ def _reference(snapshot: Snapshot, before: Told | None) -> Table:
     return Table(tuple(series), np.array(list(series.values()), np.float64))
 
 
-def _series(owner: Owner, reference: Reference) -> dict[Key, int]:
-    """The counts of a reference by the labels that they have on its page."""
-    found: dict[Key, int] = {}
+def _series(owner: Owner, reference: Reference) -> dict[Key, float]:
+    """The counts of a reference by the labels that they have on its page, and its shares of missing values."""
+    found: dict[Key, float] = {}
     for name, profile in profiles(reference).items():
         feature = (*owner, name, reference.ref)
         if isinstance(profile, Numeric):
@@ -86,4 +86,6 @@ def _series(owner: Owner, reference: Reference) -> dict[Key, int]:
         else:
             counts = {**profile.counts, "other": profile.other}
             found |= {(CATEGORY.name, *feature, category): n for category, n in counts.items()}
+        if rows := profile.rows + profile.missing:
+            found[MISSING.name, *feature] = profile.missing / rows
     return found

@@ -8,6 +8,7 @@ from airbag_exporters.quality.aggregate import arithmetic as the
 from airbag_exporters.quality.aggregate.arithmetic import Floats
 from airbag_exporters.quality.aggregate.window import Window
 from airbag_exporters.quality.counting import families
+from airbag_exporters.quality.noise import STANDARD_ERRORS
 
 _ORDERS = ("1", "2", "3", "4")
 
@@ -22,7 +23,8 @@ def verdict(window: Window) -> None:
     )
     right = window.sum(versions, families.LABELLED.name, correct="true")
     accuracy = window.record(versions, "accuracy", "ratio", the.ratio(right, labelled))
-    window.record(versions, "accuracy", "stderr", the.share_stderr(accuracy, labelled))
+    stderr = window.record(versions, "accuracy", "stderr", the.share_stderr(accuracy, labelled))
+    window.record(versions, "accuracy", "upper_bound", accuracy + STANDARD_ERRORS * stderr)
     tp, predicted, actual = (
         window.record(classes, kind, "increase", window.sum(classes, families.CLASS.name, kind=kind))
         for kind in ("tp", "predicted", "actual")
@@ -82,7 +84,7 @@ def translation(window: Window) -> None:
 
 
 def predictions(window: Window) -> None:
-    """What is predicted, before any label is known."""
+    """What is predicted, before any label is known, and how much of it is labelled; after `verdict`."""
     versions, predicted = window.plan.versions, window.plan.predicted
     by_version = window.plan.by_predicted
     counts = window.sum(predicted, families.PREDICTIONS.name)
@@ -95,3 +97,5 @@ def predictions(window: Window) -> None:
     nats = window.sum(versions, families.ENTROPY.name)
     mean = the.ratio(nats, window.sum(versions, families.ENTROPY_ROWS.name))
     window.record(versions, "prediction_entropy", "mean_nats", mean)
+    labelled = window.of(versions, "labelled", "increase")
+    window.record(versions, "labelled_per_prediction", "ratio", the.ratio(labelled, rows))
