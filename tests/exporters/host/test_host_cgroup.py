@@ -43,9 +43,11 @@ def test_version_1_counts_where_the_memory_controller_is(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("listing", ["0::/../docker-abc.scope\n", "0::/elsewhere\n", "5:memory:/docker/def\n"])
 def test_a_group_that_cannot_be_seen_has_no_answer_rather_than_this_process_s(listing: str, tmp_path: Path) -> None:
-    write(tmp_path, "", "memory.max", "512")
-    write(tmp_path, "memory", "memory.limit_in_bytes", "512")
-    assert memory_limit(listing, tmp_path) is None
+    folder = tmp_path / "cgroup"
+    write(folder, "", "memory.max", "512")
+    write(folder, "memory", "memory.limit_in_bytes", "512")
+    (tmp_path / "docker-abc.scope").mkdir()  # beside what is mounted, and nothing of it
+    assert memory_limit(listing, folder) is None
 
 
 def test_a_kernel_without_control_groups_has_no_limit(tmp_path: Path) -> None:
