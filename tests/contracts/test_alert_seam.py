@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from airbag.rules import PROFILES
 from airbag.serving.groups import load_servings
 from airbag_rollback.engine.states import State
 from airbag_rollback.outcomes import outcome_alert
@@ -33,12 +34,12 @@ def _outcomes() -> dict[str, dict[str, Any]]:
 
 
 def _fired(name: str) -> dict[str, str]:
-    """The labels with which the alert fires in its promtool case."""
-    [labels] = [
+    """The labels with which the alert fires first in its promtool case."""
+    labels, *_ = [
         alert["exp_labels"]
         for case in CASES
         for test in yaml.safe_load(case.read_text())["tests"]
-        for step in test["alert_rule_test"]
+        for step in test.get("alert_rule_test", [])
         if step["alertname"] == name
         for alert in step["exp_alerts"]
     ]
@@ -56,22 +57,50 @@ def test_a_rollback_alert_names_a_version_that_the_receiver_understands(name: st
     assert found == Suspect("main", "digits", 3, name, None)
 
 
-@pytest.mark.parametrize("name", sorted(ALERTS))
-def test_an_alert_has_the_labels_and_texts_that_people_rely_on(name: str) -> None:
-    rule = ALERTS[name]
+def _id(rule: dict[str, Any]) -> str:
+    return "-".join([rule["alert"], *map(str, rule["labels"].values())])
+
+
+@pytest.mark.parametrize("rule", shipped.alert_rules(), ids=_id)
+def test_an_alert_has_the_labels_and_texts_that_people_rely_on(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+    assert set(rule["labels"]) <= {"severity", "airbag_action", "long", "short"}
     assert not any("{{" in value for value in rule["labels"].values())
     notes = rule["annotations"]
     assert set(notes) == {"summary", "description", "runbook_url", "dashboard_url"}
     assert "{{" not in notes["summary"]
     assert all(text.endswith(".") for text in (notes["summary"], notes["description"]))
-    assert notes["runbook_url"] == f"prometheus/runbooks/{name}.md"
+    assert notes["runbook_url"] == f"prometheus/runbooks/{rule['alert']}.md"
+    assert notes["dashboard_url"].startswith("{{ $externalURL }}")
 
 
 def test_a_machine_is_only_ever_asked_for_critical_alerts_with_a_delay() -> None:
     for name in ROLLBACK:
         assert ALERTS[name]["labels"] == {"severity": "critical", "airbag_action": "rollback"}
-        assert ALERTS[name]["for"] == "2s"
+        assert ALERTS[name]["for"] == PROFILES["fast"].hold
+        assert len([rule for rule in shipped.alert_rules() if rule["alert"] == name]) == 1
+
+
+@pytest.mark.parametrize("name", ["AirbagErrorBudgetBurn", "AirbagLatencyBudgetBurn"])
+def test_a_budget_has_its_four_windows_of_which_the_fast_ones_wake_a_person(name: str) -> None:
+    steps = [
+        (rule["labels"]["severity"], rule["labels"]["long"], rule["labels"]["short"], rule["for"])
+        for rule in shipped.alert_rules()
+        if rule["alert"] == name
+    ]
+    assert steps == [
+        ("critical", "1h", "5m", "2m"),
+        ("critical", "6h", "30m", "15m"),
+        ("warning", "1d", "2h", "1h"),
+        ("warning", "3d", "6h", "3h"),
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(ALERTS))
+def test_rules_of_one_name_differ_in_a_label(name: str) -> None:
+    """Otherwise two of them would be one alert, whose text changes."""
+    labels = [rule["labels"] for rule in shipped.alert_rules() if rule["alert"] == name]
+    assert len({tuple(sorted(each.items())) for each in labels}) == len(labels)
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
