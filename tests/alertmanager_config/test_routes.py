@@ -101,6 +101,13 @@ def test_the_watchdog_goes_the_machine_s_way_and_only_its_coming_counts() -> Non
     assert watchdog == machine | {"send_resolved": False}
 
 
+def test_the_watchdog_is_heard_twice_a_minute_here_and_once_a_minute_outside() -> None:
+    """Each repeat is a little shorter than a multiple of its interval, else it would miss that one."""
+    timing = ("group_by", "group_wait", "group_interval", "repeat_interval")
+    assert [_route("airbag-watchdog")[key] for key in timing] == [["alertname"], "0s", "10s", "25s"]
+    assert [_route("nobody")[key] for key in timing] == [["alertname"], "0s", "30s", "55s"]
+
+
 def test_a_page_is_never_lost_in_an_incident_about_another_fault() -> None:
     assert _route("people-critical")["group_by"] == ["alertname", "serving", "model_name"]
 
@@ -120,6 +127,15 @@ def test_news_wait_for_office_hours_and_nothing_else_does() -> None:
             ],
         }
     ]
+
+
+def test_a_chat_gets_one_message_a_model() -> None:
+    assert {key: value for key, value in CONFIG["route"].items() if key != "routes"} == {
+        "receiver": "people-warning", "group_by": ["serving", "model_name"], "group_wait": "5s", "group_interval": "1m",
+        "repeat_interval": "4h",
+    }  # fmt: skip
+    assert "group_by" not in _route("people-warning")
+    assert "group_by" not in _route("people-info")
 
 
 def test_an_alert_is_repeated_the_less_the_less_it_matters() -> None:
