@@ -38,7 +38,7 @@ def test_disks_are_shown_by_their_path_and_one_that_is_away_fails_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone = tmp_path / "gone"
-    page = HostPage(Host(disks=(tmp_path, gone)), CGROUPS, lambda: None, SystemClock())
+    page = HostPage(Host(disks=(gone, tmp_path)), CGROUPS, lambda: None, SystemClock())
     for _ in range(3):
         assert value(page, "disk_size_bytes", path=str(gone)) is None
     disk = os.statvfs(tmp_path)
