@@ -98,7 +98,7 @@ def check(**options: Any) -> None:  # Any: one type per option
 
 
 def _run(options: Options) -> None:
-    from airbag.check_parts import fast_lane_facts, policy_facts, read_parts, token_findings
+    from airbag.check_parts import asking, fast_lane_facts, policy_facts, read_parts, token_findings
 
     paths = options.paths
     parts = read_parts(options.exporters, options.policy, paths)
@@ -109,6 +109,7 @@ def _run(options: Options) -> None:
         servings=parts.exporters,
         policy=policy_facts(parts.policy, rules, options.receiver_url) if parts.policy and rules else None,
         fast_lane=fast_lane_facts(parts.exporters) if parts.exporters else None,
+        asking=asking(parts.exporters) if parts.exporters else {},
     )
     findings = [*parts.findings, *files.findings]
     for _, _, http in machine_webhooks(chain):

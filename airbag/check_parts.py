@@ -133,16 +133,19 @@ def _expectation(query: str) -> str:
 def fast_lane_facts(config: ExportersConfig) -> facts.FastLane | None:
     """What the serving exporter tells Alertmanager itself, and after how many seconds it is certain.
 
-    A load counts as failed when two looks say so. A golden request is asked as soon as a look shows the version, and
-    once more when it is wrong; each may take its timeout.
+    A load counts as failed when two looks say so.
     """
     if config.alerts is None:
         return None
     certain = {"AirbagVersionLoadFailed": 2 * POLL}
-    timeouts = [model.golden.timeout for group in config.servings for model in group.models if model.golden]
-    if timeouts:
-        certain["AirbagProbeFailed"] = POLL + 2 * max(timeouts)
+    certain |= {name: POLL + seconds for name, seconds in asking(config).items()}
     return facts.FastLane(config.alerts.alertmanager_urls, config.alerts.labels, certain)
+
+
+def asking(config: ExportersConfig) -> dict[str, float]:
+    """Seconds that a wrong golden request takes: it is asked once more, and either may take its timeout."""
+    timeouts = [model.golden.timeout for group in config.servings for model in group.models if model.golden]
+    return {"AirbagProbeFailed": 2 * max(timeouts)} if timeouts else {}
 
 
 def token_findings(file: str, deployed: str | None, policy: Policy | None, paths: Paths) -> Iterator[Finding]:

@@ -79,6 +79,7 @@ class Chain:
     `rules` are by the name of their file. `target_files` are, for each pattern of `file_sd_configs` as written, the
     files that it finds. `jobs` says which job of Prometheus brings the series whose names begin so. `traffic` are
     requests a second to one model, and labels too; `resend_delay` is how soon Prometheus sends an alert again.
+    `asking` are seconds that the exporter takes to ask about the cause of an alert once it sees the version.
     """
 
     servings: Servings | None = None
@@ -92,6 +93,7 @@ class Chain:
     jobs: Mapping[str, str] = field(default_factory=dict)
     traffic: float = 50.0
     resend_delay: float = 5.0
+    asking: Mapping[str, float] = field(default_factory=dict)
 
     def placed(self) -> list[Placed]:
         """Every rule with its place."""

@@ -12,7 +12,7 @@ from airbag.chain.facts import Chain
 from airbag.chain.finding import Finding, Level
 from airbag.chain.times import SWITCH, Way
 
-_ORDER = ("exporter", "poll", "scrape", "evaluation", "window", "for", "group_wait", "decision")
+_ORDER = ("exporter", "poll", "golden", "scrape", "evaluation", "window", "for", "group_wait", "decision")
 
 
 def text(chain: Chain, findings: Sequence[Finding], ways: Sequence[Way]) -> Iterator[str]:

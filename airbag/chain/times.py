@@ -141,13 +141,15 @@ def _by_rules(whole: _Whole, name: str, placed: Placed, route: Delivery, model: 
 
 def _before(whole: _Whole, name: str, evaluation: float) -> list[Term]:
     """Until the fault is in Prometheus and a rule looks."""
-    sources, prometheus = jobs_behind(whole.chain, name), whole.prometheus
+    chain, prometheus = whole.chain, whole.prometheus
+    sources = jobs_behind(chain, name)
     jobs = [job for job in prometheus.scrape_configs if job.job_name in sources]
     scrape = max((prometheus.interval(job) for job in jobs), default=prometheus.global_.scrape_interval)
-    is_polled = whole.chain.jobs.get("airbag_tfs_") in sources
+    is_polled = chain.jobs.get("airbag_tfs_") in sources
     profile = "rules.profile in exporters.yml"
     return [
         *([Term("poll", POLL, "none: the exporter looks once a second")] if is_polled else []),
+        *([Term("golden", chain.asking[name], "golden.timeout in exporters.yml")] if name in chain.asking else []),
         Term("scrape", scrape, f"scrape_interval in prometheus.yml, by {profile}"),
         Term("evaluation", evaluation, f"evaluation_interval and the group's interval, by {profile}"),
     ]

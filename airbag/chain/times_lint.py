@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from airbag.chain.durations import parse, shown
 from airbag.chain.facts import Chain
 from airbag.chain.finding import Finding, note
-from airbag.chain.times import PARTIAL, TOTAL, Way, is_endless
+from airbag.chain.times import PARTIAL, POLL, TOTAL, Way, is_endless
 
 
 def times_lint(chain: Chain, found: Sequence[Way]) -> Iterator[Finding]:
@@ -56,11 +56,15 @@ def _data_comes_too_late(chain: Chain) -> Iterator[Finding]:
     """The receiver waits `decide_within` for data: too short, and a person is called before there can be any."""
     if chain.policy is None or chain.servings is None:
         return
-    pace = chain.servings.rules.pace
-    needed = parse(pace.window) + parse(pace.interval)
-    if chain.policy.decide_within < needed:
-        what = f"is {shown(chain.policy.decide_within)}, and a window of numbers takes {shown(needed)} to come"
-        yield Finding(chain.names.policy, "decide_within", what, f"allow {shown(needed)} at least")
+    pace, given = chain.servings.rules.pace, chain.policy.decide_within
+    soonest = POLL + 2 * parse(pace.interval)
+    full = soonest + parse(pace.window)
+    if given < soonest:
+        what = f"is {shown(given)}, and what an exporter saw is recorded only after {shown(soonest)}"
+        yield Finding(chain.names.policy, "decide_within", what, f"allow {shown(full)}")
+    elif given < full:
+        what = f"is {shown(given)}: a person is called before a window of numbers is full, which takes {shown(full)}"
+        yield note(chain.names.policy, "decide_within", what, f"allow {shown(full)}")
     if chain.policy.release_window <= chain.servings.rules.objective:
         what = f"is {shown(chain.policy.release_window)}, shorter than the way from fault to action may be"
         yield note(chain.names.policy, "release_window", what, "such a short one excuses every release")

@@ -63,6 +63,20 @@ def test_in_a_checkout_it_needs_no_flag_and_finds_nothing(monkeypatch: pytest.Mo
     assert done.output.endswith("no problem found\n")
 
 
+def test_the_relaxed_profile_is_slower_and_within_its_own_objective(checkout: Path) -> None:
+    exporters = checkout / "exporters/exporters.yml"
+    exporters.write_text(exporters.read_text().replace("profile: fast", "profile: relaxed"))
+    assert any("rules.profile is relaxed" in each["what"] for each in problems())
+    built = CliRunner().invoke(airbag, ["rules", "build", f"--source-folder={ROOT / 'prometheus/src'}"])
+    assert built.exit_code == 0, built.output
+    done = check("--format=json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert found["act_within"] == 45
+    [total] = [each for each in found["times"] if (each["alert"], each["bad_share"]) == ("AirbagErrorRatioHigh", 1.0)]
+    assert total["seconds"] == pytest.approx(1 + 5 + 5 + 30 * 0.05 + 10 + 0.5, abs=0.1)
+
+
 def test_json_is_one_object_with_times_notes_and_problems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     found = json.loads(check("--format=json").output)

@@ -11,7 +11,7 @@ from airbag.chain.finding import Finding
 from airbag.chain.lint import lint
 from airbag.chain.times import Way, ways
 from airbag.check_files import Paths, read_files
-from airbag.check_parts import JOBS, fast_lane_facts, policy_facts
+from airbag.check_parts import JOBS, asking, fast_lane_facts, policy_facts
 from airbag.config import parse
 from airbag_exporters.config import ExportersConfig
 from airbag_rollback.config import Policy
@@ -60,7 +60,7 @@ def with_parts(chain: Chain, exporters: str, policy: str, url: str | None = None
     config = parse(exporters, ExportersConfig, source=EXPORTERS, base=ROOT)
     settings = parse(policy, Policy, source=POLICY, base=ROOT)
     facts = policy_facts(settings, config.rules, url)
-    return replace(chain, servings=config, policy=facts, fast_lane=fast_lane_facts(config))
+    return replace(chain, servings=config, policy=facts, fast_lane=fast_lane_facts(config), asking=asking(config))
 
 
 def changed(*changes: Change, url: str | None = None) -> Chain:

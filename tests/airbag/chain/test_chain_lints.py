@@ -172,8 +172,8 @@ CASES = {
         "(change `for` of the rule, by rules.profile in exporters.yml)",
     ),
     "data too late": (
-        Change(POLICY, "decide_within: 30s", "decide_within: 5s"),
-        "decide_within: is 5 s, and a window of numbers takes 16 s to come",
+        Change(POLICY, "decide_within: 30s", "decide_within: 2s"),
+        "decide_within: is 2 s, and what an exporter saw is recorded only after 3 s",
     ),
     "never enough": (
         Change(EXPORTERS, "requests_min: 20", "requests_min: 20000"),
@@ -190,6 +190,10 @@ def test_a_broken_file_is_named_with_what_is_wrong_in_it(name: str) -> None:
 
 
 NOTES = {
+    "hasty": (
+        Change(POLICY, "decide_within: 30s", "decide_within: 5s"),
+        "a person is called before a window of numbers",
+    ),
     "limit": (Change(PROMETHEUS, "    sample_limit: 500000\n", ""), "has no sample_limit"),
     "clear": (
         Change(ALERTMANAGER, "http://receiver:9815/v1/alerts", "http://far.example:9815/v1/alerts"),
