@@ -96,7 +96,7 @@ WRONG: Mapping[Check, tuple[tuple[Rule, str, str], ...]] = {
         (RECORD, "avg_over_time(model:airbag_tfs_requests:rate5m[30s])", "which comes every 15 s"),
     ),
     times.holds: (
-        (dataclasses.replace(ALERT, hold=1), f"{UP} == 0", "for 1 s, and a number comes every 1 s"),
+        (dataclasses.replace(ALERT, hold=0), f"{UP} == 0", "for 0 s, and a number comes every 1 s"),
         (dataclasses.replace(ALERT, hold=20), 'up{job=~"prom.*"} == 0', "for 20 s, and a number comes every 15 s"),
         (dataclasses.replace(ALERT, hold=30, interval=60), f"{UP} == 0", "for 30 s, and is looked at every 60 s"),
         (ALERT, f"{UP} == 0 or absent(airbag_tfs_up)", "takes the first absence for the truth"),

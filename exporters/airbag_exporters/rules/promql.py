@@ -27,7 +27,7 @@ def root(expr: str) -> str:
 
 def of_kind(kinds: str) -> str:
     """Keeps the versions of models of these kinds, where other kinds count something else under the same name."""
-    return f'and on ({MODEL}) airbag_quality_model_info{{kind=~"{kinds}"}}'
+    return f'and on ({MODEL}) airbag_quality_model_info{{kind{"=~" if "|" in kinds else "="}"{kinds}"}}'
 
 
 LABELS_MIN = f"on ({MODEL}) group_left () max by ({MODEL}) (airbag_quality_labels_min)"

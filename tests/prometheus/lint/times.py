@@ -10,7 +10,6 @@ from tests.fakes import promql
 from tests.prometheus.lint.world import Rule, World
 
 _SCRAPES_IN_A_RANGE = 4  # 3.x leaves out the left edge, and one scrape may be lost
-_SCRAPES_IN_FOR = 2
 _LOOKBACK = 300
 _RETENTION = 15 * 86400  # Prometheus' default
 
@@ -34,7 +33,9 @@ def holds(rule: Rule, world: World) -> Iterator[str]:
         return
     # What a range looks at is more than one number already.
     every = max((world.pace(selector) for selector in _momentary(rule.tree)), default=0)
-    if rule.hold is not None and rule.hold < _SCRAPES_IN_FOR * every:
+    # Two evaluations in a row see two scrapes when they are no faster than those.
+    least = every if rule.interval >= every else 2 * every
+    if rule.hold is not None and rule.hold < least:
         yield f"for {rule.hold:g} s, and a number comes every {every:g} s"
     if rule.hold is not None and rule.hold < rule.interval:
         yield f"for {rule.hold:g} s, and is looked at every {rule.interval:g} s"
