@@ -6,8 +6,10 @@ shows these pages on the same ports, with counters that grow by what they were e
 with the shipped configuration scrapes them and evaluates the shipped rules. It is measured when the windows of five
 minutes are full; longer ones grow with the time that Prometheus runs, which their intervals leave room for.
 
-What the targets mean: the two groups that a rollback waits for take a quarter of their second, no group more than half
-of its interval, and all groups together less than two seconds of one core.
+What the targets mean: no group takes more than half of its interval, so that a busy machine does not make it late; the
+two groups that a rollback waits for together no more than half of their second, which is part of the way from a fault
+to the webhook; all groups one after the other ten seconds, a sixth of the minute that the slowest have; and on average
+they keep less than one core busy.
 """
 
 from __future__ import annotations
@@ -242,8 +244,9 @@ def measured(here: Running, warm_up: float) -> dict[str, Measured]:
     for seconds, rule in slowest(here, 8):
         print(f"  slow: {rule} {seconds:.3f} s")
     return {
-        "evaluation_seconds": Measured(sum(took.values()), "s", 2.0),
-        "verdict_seconds": Measured(sum(took[name] for name in VERDICTS), "s", 0.25),
+        "evaluation_seconds": Measured(sum(took.values()), "s", 10.0),
+        "verdict_seconds": Measured(sum(took[name] for name in VERDICTS), "s", 0.5),
+        "rules_cores": Measured(sum(took[name] / looks[-1].intervals[name] for name in took), "cores", 1.0),
         "busiest_group_ratio": Measured(busiest, "of its interval", 0.5),
         "evaluations_missed": Measured(looks[-1].missed - missed, "evaluations", 0.0),
         "prometheus_cores": Measured(cores, "cores"),
