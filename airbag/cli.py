@@ -14,7 +14,7 @@ from airbag.errors import AirbagError
 COMMANDS = {
     "check": ("airbag.check_command", "Check the whole chain from a fault to an action, and how long it takes."),
     "demo": ("airbag_demo.commands", "Show a bad release being rolled back, on this machine."),
-    "exporter": ("airbag_exporters.commands", "Run an exporter: serving or quality."),
+    "exporter": ("airbag_exporters.commands", "Run an exporter: serving, quality or host."),
     "golden": ("airbag_exporters.golden_commands", "Record golden requests from a good version, and ask them by hand."),
     "receiver": ("airbag_rollback.commands.receiver", "Run the rollback receiver."),
     "release": ("airbag_rollback.commands.release", "Put a new version live beside the last good one."),
