@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -83,7 +83,7 @@ def _secret(file: str, key: str, secret: Secret, paths: Paths) -> Iterator[Findi
     except ConfigError as error:
         is_elsewhere = (secret.file is not None) != (secret.env is not None) and local is None
         level = Level.NOTE if is_elsewhere else Level.PROBLEM
-        yield from (replace(each, path=f"{key}: {each.path}") for each in of_error(file, error, level))
+        yield from (Finding(file, f"{key}: {each.path}", each.what, each.remedy, level) for each in error.problems)
 
 
 def _same_exporters(name: str, policy: Policy, exporters: Path, paths: Paths) -> Iterator[Finding]:

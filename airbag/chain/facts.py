@@ -116,7 +116,11 @@ class Chain:
         """Recorded series by name."""
         return {each.rule.record: each.rule for each in self.placed() if each.rule.record}
 
-    def machine_alerts(self) -> dict[str, Placed]:
-        """The alerts of the rules that the receiver answers."""
+    def machine_rules(self) -> list[Placed]:
+        """Every rule of an alert that the receiver answers."""
         known = self.policy.judged if self.policy else {}
-        return {name: each for name, each in self.alerts().items() if name in known}
+        return [each for each in self.placed() if each.rule.alert in known]
+
+    def machine_alerts(self) -> dict[str, Placed]:
+        """The alerts that the receiver answers, by name."""
+        return {each.rule.alert: each for each in reversed(self.machine_rules()) if each.rule.alert}

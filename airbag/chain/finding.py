@@ -36,8 +36,13 @@ def note(file: str, path: str, what: str, remedy: str = "") -> Finding:
 
 
 def of_error(file: str, error: ConfigError, level: Level = Level.PROBLEM) -> list[Finding]:
-    """Everything that a file was refused for."""
-    return [Finding(file, each.path, each.what, each.remedy, level) for each in error.problems]
+    """Everything that a file was refused for. A file that is not there is missing as such, not at a place in it."""
+    return [
+        Finding(file, "file", each.what, "write it, or name another one", level)
+        if each.path == error.source
+        else Finding(file, each.path, each.what, each.remedy, level)
+        for each in error.problems
+    ]
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

@@ -22,9 +22,9 @@ def rules_lint(chain: Chain) -> Iterator[Finding]:
         yield from _missing(chain, chain.policy)
         for each in chain.placed():
             yield from _action(each, chain.policy)
-        for name, placed in chain.machine_alerts().items():
+        for placed in chain.machine_rules():
             yield from _identity(chain, placed)
-            yield from _records(chain, chain.policy, name, placed)
+            yield from _records(chain, chain.policy, placed)
     if chain.prometheus and chain.rules:
         yield from _pace(chain, chain.prometheus)
         yield from _jobs(chain, chain.prometheus)
@@ -70,9 +70,9 @@ def _identity(chain: Chain, placed: Placed) -> Iterator[Finding]:
         yield Finding(placed.file, f"{placed.path}.expr", what, f"aggregate `by ({', '.join(IDENTITY)})`")
 
 
-def _records(chain: Chain, policy: Policy, name: str, placed: Placed) -> Iterator[Finding]:
+def _records(chain: Chain, policy: Policy, placed: Placed) -> Iterator[Finding]:
     """What the receiver will ask when this alert comes."""
-    missing = sorted(policy.judged[name].records - chain.records().keys())
+    missing = sorted(policy.judged[placed.rule.alert or ""].records - chain.records().keys())
     if missing:
         what = (
             f"the receiver judges it by {', '.join(missing)}, which no rule records: it never sees data and never acts"
@@ -88,7 +88,7 @@ def _pace(chain: Chain, prometheus: PrometheusFile) -> Iterator[Finding]:
         parse(each) for each in (settings.pace.hold, settings.pace.interval, settings.pace.window)
     )
     by = f"rules.profile is {settings.profile}"
-    for placed in chain.machine_alerts().values():
+    for placed in chain.machine_rules():
         rule = placed.rule
         if rule.for_ != hold:
             what = f"is {shown(rule.for_)}, and {shown(hold)} for the profile: {by}"

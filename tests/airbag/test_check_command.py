@@ -142,7 +142,8 @@ def _put(document: Any, place: tuple[Any, ...], value: object) -> None:
 
 def test_a_missing_file_is_a_problem_that_names_it(checkout: Path) -> None:
     found = problems("--prometheus.file=gone.yml")
-    assert [each for each in found if each["file"] == "gone.yml" and "No such file" in each["what"]]
+    [told] = [each for each in found if each["file"] == "gone.yml"]
+    assert (told["path"], told["what"]) == ("file", "cannot be read: No such file or directory")
 
 
 def test_the_receiver_must_read_the_exporters_file_that_is_checked(checkout: Path) -> None:

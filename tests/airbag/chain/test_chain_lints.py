@@ -248,3 +248,10 @@ def test_all_findings_come_at_once_each_with_file_path_and_remedy() -> None:
     told = [each for each in findings(broken) if each.level is Level.PROBLEM]
     assert {each.file for each in told} >= {PROMETHEUS, ALERTMANAGER}
     assert all(each.path and each.remedy for each in told)
+
+
+def test_a_second_rule_of_the_same_name_is_looked_at_too() -> None:
+    second = "- alert: AirbagProbeFailed\n        expr: count(x)\n        for: 9s\n\n      - alert: AirbagProbeFailed\n"
+    told = [str(each) for each in new(Change(SERVING, "- alert: AirbagProbeFailed\n", second))]
+    assert any("for: is 9 s" in each for each in told)
+    assert any("loses the label serving, model_name, model_version" in each for each in told)
