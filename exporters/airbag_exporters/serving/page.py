@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter as Count
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from airbag.exposition import Family, Samples
 from airbag.serving.groups import Expectations
@@ -72,21 +73,30 @@ class TargetPage:
         return chunks
 
 
-def expectation_lines(serving: str, models_max: int, expected: Mapping[str, Expectations]) -> Samples:
+def expectation_lines(serving: str, models_max: int, expected: Mapping[str, Expectations]) -> Chunks:
     """The thresholds of one group, by model name."""
-    samples = Samples(families.EXPECTATIONS)
-    samples.add(families.MODELS_MAX, (serving,), models_max)
+    chunks: dict[Family, list[str]] = {family: [] for family in families.EXPECTATIONS}
+    chunks[families.MODELS_MAX].append(families.MODELS_MAX.sample((serving,), models_max))
     for model, expect in expected.items():
-        names = (serving, model)
-        samples.add(families.ERROR_RATIO_MAX, names, expect.error_ratio_max)
-        samples.add(families.LATENCY_BOUND, names, expect.latency_bound)
-        samples.add(families.SLOW_RATIO_MAX, names, expect.slow_ratio_max)
-        samples.add(families.REQUESTS_MIN, names, expect.requests_min)
-        samples.add(families.LATENCY_INCREASE_MAX, names, expect.latency_increase_max)
-        samples.add(families.LOAD_MAX, names, expect.load_max)
-        samples.add(families.AVAILABILITY_OBJECTIVE, names, expect.availability_objective)
-        samples.add(families.LATENCY_OBJECTIVE, names, expect.latency_objective)
-    return samples
+        for family, text in _threshold_lines(serving, model, expect).items():
+            chunks[family].append(text)
+    return chunks
+
+
+@lru_cache(maxsize=10_000)
+def _threshold_lines(serving: str, model: str, expect: Expectations) -> Mapping[Family, str]:
+    """Rendered once: they change with the configuration only, and are asked for by every scrape."""
+    values = {
+        families.ERROR_RATIO_MAX: expect.error_ratio_max,
+        families.LATENCY_BOUND: expect.latency_bound,
+        families.SLOW_RATIO_MAX: expect.slow_ratio_max,
+        families.REQUESTS_MIN: expect.requests_min,
+        families.LATENCY_INCREASE_MAX: expect.latency_increase_max,
+        families.LOAD_MAX: expect.load_max,
+        families.AVAILABILITY_OBJECTIVE: expect.availability_objective,
+        families.LATENCY_OBJECTIVE: expect.latency_objective,
+    }
+    return {family: family.sample((serving, model), value) for family, value in values.items()}
 
 
 def _facts_lines(names: tuple[str, str], model: ModelFacts) -> Mapping[Family, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from airbag.exposition import Samples
-from airbag.serving.groups import Expectations
 from airbag_exporters.serving import families
 from airbag_exporters.serving.fleet import GroupState, Key
 from airbag_exporters.serving.page import Chunks, expectation_lines
@@ -18,14 +17,14 @@ def fleet_page(groups: Iterable[GroupState]) -> Iterator[bytes]:
     chunks: list[Chunks] = []
     for each in groups:
         targets.update({(each.group.name, name): state for name, state in each.targets.items()})
-        chunks.append(_expectations(each.group.name, each.group.models_max, each.expectations))
+        chunks.append(expectation_lines(each.group.name, each.group.models_max, each.expectations))
     return _joined([*chunks, *_chunks(targets)])
 
 
 def probe_page(serving: str, target: str, models_max: int, state: TargetState) -> Iterator[bytes]:
     """The page of one server."""
     expected = {model.name: model.expect for model in state.models}
-    return _joined([_expectations(serving, models_max, expected), *_chunks({(serving, target): state})])
+    return _joined([expectation_lines(serving, models_max, expected), *_chunks({(serving, target): state})])
 
 
 def _chunks(targets: Mapping[Key, TargetState]) -> list[Chunks]:
@@ -40,10 +39,6 @@ def _chunks(targets: Mapping[Key, TargetState]) -> list[Chunks]:
         for part, success in state.parts.items():
             polls.add(families.PART, (*names, part), int(success))
     return [_whole(polls), *(state.lines for state in targets.values())]
-
-
-def _expectations(serving: str, models_max: int, expected: Mapping[str, Expectations]) -> Chunks:
-    return _whole(expectation_lines(serving, models_max, expected))
 
 
 def _whole(samples: Samples) -> Chunks:
