@@ -1,4 +1,4 @@
-"""Each way to break the shipped chain gets its own finding, in the right place, and nothing else."""
+"""Each way to break the shipped chain gets its own finding, in the right place."""
 
 from __future__ import annotations
 
@@ -147,6 +147,11 @@ CASES = {
         Change(ALERTMANAGER, 'alertname="AirbagWatchdog"', 'alertname="Watchdog"'),
         "AirbagWatchdog does not go to the rollback receiver",
     ),
+    "watchdog by another way": (
+        Change(ALERTMANAGER, "{<<: *machine, send_resolved: false}", '{<<: *machine, url: "http://receiver:9815/x/v1/alerts"}'),
+        "AirbagWatchdog goes to another webhook than the rollback alerts, and proves nothing of theirs",
+    ),
+    "no receiver at the top": (Change(ALERTMANAGER, "route:\n  receiver:", "route:\n  x:"), "route.receiver: is missing"),
     "watchdog late": (
         Change(POLICY, "watchdog_within: 3m", "watchdog_within: 20s"),
         "(watchdog_within of alertmanager/policy.yml)",
