@@ -19,6 +19,15 @@ def test_the_shipped_policy_is_valid_and_means_what_it_says() -> None:
     policy = load(SHIPPED, Policy)
     assert (policy.mode, policy.release_window, policy.soak_min) == ("auto", 3600.0, 10.0)
     assert (policy.decide_within, policy.switch_within, policy.stable_for) == (30.0, 60.0, 2.0)
+    assert (policy.watchdog_within, policy.paused_max) == (180.0, 86_400.0)
+
+
+def test_a_watch_is_on_unless_it_is_turned_off(around: Surroundings) -> None:
+    policy = load_settings(around.policy_file).policy
+    assert (policy.watchdog_within, policy.paused_max) == (180.0, 86_400.0)
+    around.write_policy(watchdog_within="0s", paused_max="0s")
+    policy = load_settings(around.policy_file).policy
+    assert (policy.watchdog_within, policy.paused_max) == (0.0, 0.0)
 
 
 def test_the_shipped_files_work_together_once_the_places_are_local(tmp_path: Path) -> None:
