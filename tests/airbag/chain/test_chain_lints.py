@@ -151,7 +151,7 @@ CASES = {
         Change(ALERTMANAGER, "{<<: *machine, send_resolved: false}", '{<<: *machine, url: "http://receiver:9815/x/v1/alerts"}'),
         "AirbagWatchdog goes to another webhook than the rollback alerts, and proves nothing of theirs",
     ),
-    "no receiver at the top": (Change(ALERTMANAGER, "route:\n  receiver:", "route:\n  x:"), "route.receiver: is missing"),
+    "no receiver on top": (Change(ALERTMANAGER, "route:\n  receiver:", "route:\n  x:"), "receiver: is missing"),
     "watchdog late": (
         Change(POLICY, "watchdog_within: 3m", "watchdog_within: 20s"),
         "(watchdog_within of alertmanager/policy.yml)",
