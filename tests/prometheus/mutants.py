@@ -6,7 +6,7 @@ import copy
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,17 +49,28 @@ def needed(alert: Rule) -> list[dict[str, Any]]:
     """The alert and the records that it or its texts rest on, in the groups that they stand in."""
     groups = shipped.group_documents()
     records = {rule["record"]: rule for group in groups for rule in group["rules"] if "record" in rule}
-    names: set[str] = set()
-    waiting = [alert]
-    while waiting:
-        found = set(_NAME.findall(json.dumps(waiting.pop()))) & set(records) - names
-        names |= found
-        waiting += [records[name] for name in found]
+    names = rested_on(_named(alert), records)
     kept = [
         group | {"rules": [rule for rule in group["rules"] if rule == alert or rule.get("record") in names]}
         for group in groups
     ]
     return [group for group in kept if group["rules"]]
+
+
+def rested_on(names: Iterable[str], records: Mapping[str, Rule]) -> set[str]:
+    """These records, and all that they are made of."""
+    found: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        name = waiting.pop()
+        if name in records and name not in found:
+            found.add(name)
+            waiting |= _named(records[name])
+    return found
+
+
+def _named(rule: Rule) -> set[str]:
+    return set(_NAME.findall(json.dumps({key: text for key, text in rule.items() if key != "record"})))
 
 
 def case_of(alert: Rule) -> Mapping[str, Any]:
@@ -106,18 +117,6 @@ def _variants(rule: Rule, alert: Rule, rules: Mapping[str, Rule | None]) -> list
     if rule != alert:
         return [rule]
     return [variant | {"alert": name} for name, variant in rules.items() if variant]
-
-
-def unnoticed_records(alert: Rule, folder: Path) -> set[str]:
-    """Records that the alert rests on and that can be missing without its case failing."""
-    groups, case = needed(alert), case_of(alert)
-    records = [rule["record"] for group in groups for rule in group["rules"] if "record" in rule]
-    found = set()
-    for number, record in enumerate(records):
-        left = [group | {"rules": [r for r in group["rules"] if r.get("record") != record]} for group in groups]
-        if not failures([group for group in left if group["rules"]], case, folder / str(number)):
-            found.add(record)
-    return found
 
 
 def failures(groups: Sequence[Mapping[str, Any]], case: Mapping[str, Any], folder: Path) -> str:

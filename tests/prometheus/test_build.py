@@ -99,7 +99,7 @@ def test_the_profile_sets_the_pace_of_what_a_machine_acts_on() -> None:
                         assert (group["interval"], rule["for"]) == (every, hold)
         pace = yaml.safe_load(with_pace(settings, PROMETHEUS.read_text()))
         assert pace["global"] == {"scrape_interval": every, "evaluation_interval": every}
-        assert {job.get("scrape_interval") for job in pace["scrape_configs"]} == {None, "15s"}
+        assert {job.get("scrape_interval") for job in pace["scrape_configs"]} == {None, "5s", "15s"}
 
 
 def test_the_relaxed_profile_leaves_nothing_of_the_fast_one() -> None:

@@ -91,10 +91,10 @@ def gauges(counts: Counts, points: int = SCRAPES + 1) -> dict[str, list[float]]:
     return {text(key, instance=replica): [value] * points for key, value in counts.items() for replica in "ab"}
 
 
-def verify(case: Case, folder: Path) -> None:
-    """Run promtool of both releases on the shipped rules."""
+def verify(case: Case, folder: Path, rules: Path = shipped.RULES) -> None:
+    """Run promtool of both releases on the rule files of a folder."""
     document = {
-        "rule_files": sorted(str(path) for path in shipped.RULES.glob(case.files)),
+        "rule_files": sorted(str(path) for path in rules.glob(case.files)),
         "evaluation_interval": f"{case.every}s",
         "group_eval_order": shipped.groups(),  # any order, by chance, unless it is told
         "tests": [
