@@ -16,7 +16,7 @@ import requests
 
 from airbag_demo.processes import Processes, Program
 from tests.fakes import exported, shipped
-from tests.fakes.binaries import RELEASES, Release, find, run, version
+from tests.fakes.binaries import RELEASES, ROOT, Release, find, run, version
 from tests.fakes.http_server import serving_http
 from tests.fakes.ports import free_port
 from tests.fakes.wait import until
@@ -92,8 +92,8 @@ def _prometheus_files(folder: Path, targets: dict[str, str]) -> Path:
 
 @contextmanager
 def _targets() -> Iterator[dict[str, str]]:
-    """The address of each exporter, which shows its golden pages."""
-    names = {job.removesuffix("-reference") for job in exported.pages()} - {"prometheus"}
+    """The address of each process that is scraped, which shows its golden pages."""
+    names = {path.stem for path in (ROOT / "prometheus" / "targets").glob("*.yml")} - {"prometheus"}
     with ExitStack() as held:
         yield {name: f"127.0.0.1:{held.enter_context(serving_http(_handler(name)))}" for name in names}
 
