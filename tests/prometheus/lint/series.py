@@ -95,6 +95,8 @@ def units(rule: Rule, world: World) -> Iterator[str]:
                 if not re.search(r"_(total|bucket|sum|count)$", str(selector.name)):
                     yield f"{node.func.name} of {selector.name}, which has no _total"
         if isinstance(node, ast.BinaryExpr) and str(node.op) == "-" and _is_now(node.lhs):
+            if any(isinstance(each, ast.Call) and each.func.name == "timestamp" for each in promql.nodes(node.rhs)):
+                continue
             for selector in promql.selectors(node.rhs)[:1]:
                 if not re.search(r"_timestamp_seconds$|:timestamp\w*$", str(selector.name)):
                     yield f"time() less {selector.name}, which is no time"
