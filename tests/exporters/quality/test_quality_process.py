@@ -14,7 +14,7 @@ CONFIG = """servings:
   - name: main
     targets: [{name: a, grpc: "127.0.0.1:1"}]
     models:
-      - {name: digits, classes: ["0", "1"], expect: {accuracy_min: 0.85, f1_min: 0.8, label_delay_max: 1h}}
+      - {name: digits, classes: ["0", "1"], expect: {accuracy_min: 0.85, f1_min: 0.8, label_delay_max: 30m}}
       - {name: unjudged}
       - name: fraud
         classes: ["no", "yes"]
