@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from airbag_exporters.serving import native
 from airbag_exporters.serving.attribution import Increase
 from airbag_exporters.serving.native import Bucket, Requests
-from airbag_exporters.serving.poll import INTERVAL, next_tick
 from airbag_exporters.serving.totals import EDGES, OTHER, Owned, Totals, slow_edge
 from tests.exporters.native_page import histogram
 
@@ -75,10 +74,3 @@ def test_every_addition_marks_its_owner_as_changed_and_no_other() -> None:
 def test_an_edge_that_the_page_never_had_is_refused_by_the_parser() -> None:
     page = b':tensorflow:serving:request_latency_bucket{model_name="m",API="Predict",entrypoint="GRPC",le="11"} 1\n'
     assert Bucket("m", "Predict", "GRPC", "11") not in native.parse(page).counters
-
-
-@given(st.floats(0, 1e6), st.floats(0, 1e4))
-def test_ticks_keep_to_their_grid_and_leave_out_what_was_missed(start: float, late: float) -> None:
-    tick = next_tick(start, start + late)
-    assert 0 < tick - (start + late) <= INTERVAL + 1e-6
-    assert abs((tick - start) / INTERVAL - round((tick - start) / INTERVAL)) < 1e-6

@@ -93,6 +93,13 @@ class Fleet:
             os.close(self._held)
             self._held = None
 
+    def scraped(self) -> None:
+        """The page of all of them is being read now."""
+        now = self._clock.monotonic()
+        with self._changing:
+            for poller in self._pollers.values():
+                poller.rhythm.scraped(now)
+
     def read(self) -> Iterator[GroupState]:
         """What is known now, group by group."""
         with self._changing:

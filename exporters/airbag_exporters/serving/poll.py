@@ -18,6 +18,7 @@ from airbag_exporters.serving.discovery import Discovery
 from airbag_exporters.serving.look import PARTS, Observation, observe
 from airbag_exporters.serving.own_requests import OwnRequests
 from airbag_exporters.serving.page import TargetPage
+from airbag_exporters.serving.rhythm import Rhythm
 from airbag_exporters.serving.shown import Shown
 from airbag_exporters.serving.state_file import Saved, StateFile
 from airbag_exporters.serving.target_state import TargetState
@@ -28,7 +29,6 @@ log = logging.getLogger("airbag.exporter.serving")
 K = TypeVar("K")
 T = TypeVar("T")
 
-INTERVAL = 1.0
 REASON_MAX = 1000
 STALE_AFTER = 5.0
 """Seconds for which what was last seen of a server is still shown while it cannot be read."""
@@ -49,21 +49,17 @@ class Plan:
     file: Callable[[], Mapping[str, FileModel]] = dict
 
 
-def next_tick(start: float, now: float) -> float:
-    """The next moment of the grid that begins at `start`; ticks that were missed are left out, not made up for."""
-    return start + (int((now - start) / INTERVAL) + 1) * INTERVAL
-
-
 class Poller:
     """Polls one server and keeps its counters. Any thread may read `state`; `run` and `poll` belong to one.
 
     `own` is for whoever asks the same server golden requests. `listener` is called with the state after each poll and
-    must not block. `polled` is set once `run` has tried the first time.
+    must not block. `polled` is set once `run` has tried the first time. `rhythm` wants to hear of each scrape.
     """
 
     def __init__(self, plan: Plan, clock: Clock, state_file: StateFile | None = None) -> None:
         self.own = OwnRequests()
         self.polled = threading.Event()
+        self.rhythm = Rhythm()
         self.listener: Callable[[TargetState], None] = lambda _state: None
         self._plan = plan
         self._clock = clock
@@ -97,8 +93,8 @@ class Poller:
         self._stopped.set()
 
     def run(self) -> None:
-        """Poll on a steady grid until `stop`."""
-        start = self._clock.monotonic()
+        """Poll once a second until `stop`."""
+        tick = self._clock.monotonic()
         while not self._stopped.is_set():
             try:
                 self.poll()
@@ -108,7 +104,8 @@ class Poller:
                 self.state = replace(self.state, polled_at=self._clock.now(), parts=dict.fromkeys(PARTS, False))
             self.polled.set()
             now = self._clock.monotonic()
-            self._clock.sleep(next_tick(start, now) - now)
+            tick = self.rhythm.next(tick, now)
+            self._clock.sleep(tick - now)
         if self._reader:
             self._reader.close()
 

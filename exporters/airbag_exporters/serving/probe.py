@@ -108,6 +108,7 @@ class Probes:
                 watched = self._watched[name, target] = _Watched(poller, thread, 0.0)
                 thread.start()
             watched.asked_at = self._clock.monotonic()
+            watched.poller.rhythm.scraped(watched.asked_at)
             return watched.poller
 
     def _forget(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -38,7 +38,12 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         "Counts what TensorFlow Serving does for the model version that did it. Servers that are not listed: /probe."
     )
     surface = Surface("airbag serving exporter", not_ready=fleet.not_ready, reload=reload, about=about)
-    surface.pages += [lambda: fleet_page(fleet.read()), lambda: [probing.page()], lambda: [store.page()]]
+
+    def servers() -> Iterator[bytes]:
+        fleet.scraped()
+        return fleet_page(fleet.read())
+
+    surface.pages += [servers, lambda: [probing.page()], lambda: [store.page()]]
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
