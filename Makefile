@@ -32,6 +32,7 @@ check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated 
 	@$(BIN)/lint-imports
 	@sh -n demo/bootstrap.sh
 	@$(BIN)/airbag rules build --check
+	@$(BIN)/airbag check
 
 # Its own servers can run side by side; a target is one server.
 .PHONY: conformance

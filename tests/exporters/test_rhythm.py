@@ -73,7 +73,7 @@ def test_a_scrape_of_the_page_is_told_to_every_poller() -> None:
     clock = SetClock(1000.4)
     fleet = Fleet(config, clock)
     fleet.scraped()
-    pollers = fleet._pollers.values()  # noqa: SLF001 - they run on threads of their own
+    pollers = fleet._pollers.values()
     assert [poller.rhythm.next(1000.0, 1000.0) for poller in pollers] == pytest.approx([1001.1, 1001.1])
 
 
