@@ -16,7 +16,8 @@ from tests.fakes.http_server import serving_http
 
 NAMES = {
     "errors_per_request": "errors", "tfs_requests:": "requests", "slow_per_answer": "slow", "tfs_answers:": "answers",
-    "quality_accuracy:ratio": "accuracy", "quality_labelled": "labelled", "model_version_error": "failing",
+    "quality_accuracy:ratio": "accuracy", "quality_accuracy:upper_bound": "accuracy", "quality_labelled": "labelled",
+    "model_version_error": "failing",
     "probe_success": "wrong",
 }  # fmt: skip
 
