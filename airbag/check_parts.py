@@ -15,7 +15,7 @@ from airbag.chain.times import POLL
 from airbag.check_files import Paths, shown_path
 from airbag.config import Secret, load
 from airbag.errors import ConfigError
-from airbag.rules import RuleSettings
+from airbag.rules import Profile, RuleSettings
 from airbag.serving.groups import Expectations
 from airbag_exporters.config import ExportersConfig
 from airbag_exporters.quality.checks import check_quality, told
@@ -99,7 +99,7 @@ def _same_exporters(name: str, policy: Policy, exporters: Path, paths: Paths) ->
 def policy_facts(policy: Policy, rules: RuleSettings, url: str | None) -> facts.Policy:
     """What the receiver knows and is told."""
     return facts.Policy(
-        judged={name: _judged(signal, rules.verdict) for name, signal in SIGNALS.items()},
+        judged={name: _judged(signal, rules.pace) for name, signal in SIGNALS.items()},
         actions=frozenset({"rollback"}),
         webhook_path=WEBHOOK_PATH,
         prometheus_url=policy.prometheus_url,
@@ -112,16 +112,17 @@ def policy_facts(policy: Policy, rules: RuleSettings, url: str | None) -> facts.
     )
 
 
-def _judged(signal: Signal, window: str) -> facts.Judged:
+def _judged(signal: Signal, pace: Profile) -> facts.Judged:
     """The names of the exported thresholds are those of a model's expectations."""
     queries = (signal.value, signal.samples, signal.history, signal.history_samples, signal.recovered)
-    asked = {name for query in queries for name in series(fill(query, "s", "m", 1, window))}
+    asked = {name for query in queries for name in series(fill(query, "s", "m", 1, pace))}
     threshold, samples_min = _expectation(signal.threshold), _expectation(signal.samples_min)
     return facts.Judged(
         share_max=threshold if signal.bad == "above" else "",
         share_min=threshold if signal.bad == "below" else "",
         samples_min=samples_min,
         records=frozenset(name for name in asked if ":" in name),
+        is_quick="$burst" in signal.value,
     )
 
 

@@ -18,19 +18,21 @@ _PROMETHEUS = re.compile(r"[1-9]\d*[smhd]")
 class Profile:
     """How fast the way from a fault to the webhook is; durations as Prometheus writes them.
 
-    Targets are scraped and rules evaluated every `interval`; a rollback is decided on the last `window`, and on what
-    has been true for `hold`. Within `act_within` after the first bad answer Airbag wants to begin to act.
+    Targets are scraped and rules evaluated every `interval`; a rollback is decided on the last `window`, or where a
+    fault is plain already on the last `burst`, and on what has been true for `hold`. Within `act_within` after the
+    first bad answer Airbag wants to begin to act.
     """
 
     interval: str
     window: str
+    burst: str
     hold: str
     act_within: str
 
 
 PROFILES: Mapping[str, Profile] = {
-    "fast": Profile(interval="1s", window="15s", hold="2s", act_within="15s"),
-    "relaxed": Profile(interval="5s", window="30s", hold="10s", act_within="45s"),
+    "fast": Profile(interval="1s", window="15s", burst="5s", hold="2s", act_within="15s"),
+    "relaxed": Profile(interval="5s", window="30s", burst="20s", hold="10s", act_within="45s"),
 }
 
 

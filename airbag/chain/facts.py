@@ -17,13 +17,14 @@ class Judged:
     """An alert that the receiver answers.
 
     `share_max` or `share_min` is the key of a model's expectations that its share is held against, and `samples_min`
-    that of the number of samples; one without them rests on a state. `records` are the recorded series that the
-    receiver asks Prometheus for.
+    that of the number of samples; one without them rests on a state. One that `is_quick` also looks at the profile's
+    burst alone. `records` are the recorded series that the receiver asks Prometheus for.
     """
 
     share_max: str = ""
     share_min: str = ""
     samples_min: str = ""
+    is_quick: bool = False
     records: frozenset[str] = frozenset()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from airbag.chain import matchers
@@ -122,20 +122,22 @@ def _by_rules(whole: _Whole, name: str, placed: Placed, route: Delivery, model: 
     chain, judged = whole.chain, whole.policy.judged[name]
     if judged.share_min and getattr(model.expect, judged.share_min) is None:
         return
-    look = Look(parse(whole.servings.rules.verdict), chain.traffic, doubt(placed.rule.expr, chain.records()))
+    pace, chance = whole.servings.rules.pace, doubt(placed.rule.expr, chain.records())
+    windows = (pace.window, pace.burst) if judged.is_quick else (pace.window,)
+    looks = [Look(parse(window), chain.traffic, chance) for window in windows]
     counted = bool(judged.share_max or judged.share_min)
     evaluation = placed.group.interval or whole.prometheus.global_.evaluation_interval
     before, after = _before(whole, name, evaluation), _after(chain, placed, evaluation, route)
     for fault in (TOTAL, PARTIAL) if counted else (None,):
-        terms = [*before, *([_window(judged, model, fault, look)] if fault else []), *after]
+        terms = [*before, *([_window(judged, model, fault, looks)] if fault else []), *after]
         seconds = sum(each.seconds for each in terms)
         yield Way(
             name, "rules", model.name, fault, tuple(terms),
             lost_before=ticks(chain.resend_delay, evaluation) + evaluation,
             lost_after=route.repeats_after,
             again=seconds - route.group_wait + route.group_interval,
-            traffic_min=least_traffic(judged, model.expect, look.window) if counted else 0.0,
-            is_doubted=look.errors > 0,
+            traffic_min=least_traffic(judged, model.expect, looks[0].window) if counted else 0.0,
+            is_doubted=chance > 0,
         )  # fmt: skip
 
 
@@ -155,8 +157,8 @@ def _before(whole: _Whole, name: str, evaluation: float) -> list[Term]:
     ]
 
 
-def _window(judged: Judged, model: ModelEntry, fault: float, look: Look) -> Term:
-    seconds = seconds_to_cross(judged, model.expect, fault, look)
+def _window(judged: Judged, model: ModelEntry, fault: float, looks: Sequence[Look]) -> Term:
+    seconds = min(seconds_to_cross(judged, model.expect, fault, look) for look in looks)
     key = judged.share_max or judged.share_min
     return Term("window", seconds, f"expect.{key} of {model.name}, or the window, by rules.profile in exporters.yml")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from airbag.clock import Clock
 from airbag.errors import RemoteError
+from airbag.rules import Profile
 from airbag_rollback.engine.verdict import Measurement
 from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.signals import Signal, fill
@@ -26,13 +27,13 @@ class Reading:
 
 @dataclass
 class Evidence:
-    """Asks about one model of one serving, over the verdict's window, and keeps what came back in `readings`."""
+    """Asks about one model of one serving, over the windows of a profile, and keeps what came back in `readings`."""
 
     prometheus: Prometheus
     clock: Clock
     serving: str
     model: str
-    window: str
+    pace: Profile
     readings: list[Reading] = field(default_factory=list)
 
     def now(self, signal: Signal, version: int) -> Measurement:
@@ -63,7 +64,7 @@ class Evidence:
         for what, (query, when) in questions.items():
             if not query:
                 continue
-            filled = fill(query, self.serving, self.model, version, self.window)
+            filled = fill(query, self.serving, self.model, version, self.pace)
             reading = self._ask(f"{what} of {version}", filled, when)
             found[what] = reading.value
             if reading.outcome == "error":

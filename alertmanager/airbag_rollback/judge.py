@@ -63,7 +63,7 @@ class Judge:
         choice = choose(_candidates(served, view), action.bad_version, policy.soak_min)
         released = self._journal.ledger.released_at(action.serving, action.model_name, action.bad_version)
         busy = self._journal.actions.busy(action)
-        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace().window)
+        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace())
         measured, baseline = Measurement(), None
         if policy.mode != "off" and not view.unreachable:
             measured = evidence.now(signal, action.bad_version)
@@ -83,7 +83,7 @@ class Judge:
         """Whether the target of `action` does well now, by samples from after the switch only."""
         assert action.target_version is not None  # noqa: S101 - a plan names its target
         signal = SIGNALS[action.alertname]
-        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace().window)
+        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace())
         if signal.history and self._clock.now() < (action.window_clear_at or 0.0):
             text = f"the last {self._pace().window} still hold what {action.target_version} answered before"
             return Recovery(Verdict.NOT_ENOUGH_DATA, text, ())

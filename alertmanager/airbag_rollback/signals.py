@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from airbag.rules import Profile
 from airbag_rollback.engine.verdict import Bad
 
 _RULE = "model_version:airbag_"
@@ -14,7 +15,7 @@ _MODEL = '{serving="$serving",model_name="$model"}'
 
 @dataclass(frozen=True)
 class Signal:
-    """The queries behind an alert, with `$serving`, `$model`, `$version` and the verdict's `$window` to fill in.
+    """The queries behind an alert; `fill` puts names, version and the profile's windows in.
 
     `history` and `history_samples` are asked at the moment when a version last served. Without `history` the signal
     has no baseline; without `samples` it rests on a state. `recovered` is asked instead of `value` once the version
@@ -33,10 +34,13 @@ class Signal:
     yields: bool = False
 
 
-def fill(query: str, serving: str, model: str, version: int, window: str) -> str:
-    """The query about one version. The names come from our own configuration, so that nothing needs escaping."""
+def fill(query: str, serving: str, model: str, version: int, pace: Profile) -> str:
+    """The query about one version, with `$serving`, `$model`, `$version`, `$window` and `$burst` filled in.
+
+    The names come from our own configuration, so that nothing needs escaping.
+    """
     filled = query.replace("$serving", serving).replace("$model", model)
-    return filled.replace("$version", str(version)).replace("$window", window)
+    return filled.replace("$version", str(version)).replace("$window", pace.window).replace("$burst", pace.burst)
 
 
 def _compared(value: str, records: str, samples: str, threshold: str, samples_min: str, bad: Bad = Bad.ABOVE) -> Signal:
@@ -51,6 +55,15 @@ def _compared(value: str, records: str, samples: str, threshold: str, samples_mi
         history=f"avg_over_time({records}[5m])",
         history_samples=f"max_over_time({samples}[5m])",
     )
+
+
+def _share(name: str, counted: str, threshold: str) -> Signal:
+    """By the lower bound of the window, or of its latest part where that is worse and rests on enough answers."""
+    of, samples_min = f"{_RULE}tfs_{name}", f"max(airbag_tfs_requests_min{_MODEL})"
+    lately = f"{_RULE}tfs_{counted}:increase$burst{_VERSION} >= on() group_left() {samples_min}"
+    whole, latest = f"{of}:lower_bound$window{_VERSION}", f"({of}:lower_bound$burst{_VERSION} and {lately})"
+    ratio, samples = f"{of}:ratio$window{_VERSION}", f"{_RULE}tfs_{counted}:increase$window{_VERSION}"
+    return _compared(f"{latest} > {whole} or {whole} or {latest}", ratio, samples, threshold, "airbag_tfs_requests_min")
 
 
 def _failing(selector: str) -> str:
@@ -74,10 +87,6 @@ def _probe_age() -> str:
 
 
 _PROBES = f"airbag_tfs_probe_success{_VERSION}"
-_ERRORS = f"{_RULE}tfs_errors_per_request:ratio$window{_VERSION}"
-_REQUESTS = f"{_RULE}tfs_requests:increase$window{_VERSION}"
-_SLOW = f"{_RULE}tfs_slow_per_answer:ratio$window{_VERSION}"
-_ANSWERS = f"{_RULE}tfs_answers:increase$window{_VERSION}"
 _ACCURACY = f"{_RULE}quality_accuracy:ratio$window{_VERSION}"
 _ACCURACY_BOUND = f"{_RULE}quality_accuracy:upper_bound$window{_VERSION}"
 _LABELLED = f"{_RULE}quality_labelled:increase$window{_VERSION}"
@@ -105,10 +114,8 @@ def _dropped() -> Signal:
 
 
 SIGNALS: Mapping[str, Signal] = {
-    "AirbagErrorRatioHigh": _compared(
-        _ERRORS, _ERRORS, _REQUESTS, "airbag_tfs_error_ratio_max", "airbag_tfs_requests_min"
-    ),
-    "AirbagLatencyHigh": _compared(_SLOW, _SLOW, _ANSWERS, "airbag_tfs_slow_ratio_max", "airbag_tfs_requests_min"),
+    "AirbagErrorRatioHigh": _share("errors_per_request", "requests", "airbag_tfs_error_ratio_max"),
+    "AirbagLatencyHigh": _share("slow_per_answer", "answers", "airbag_tfs_slow_ratio_max"),
     "AirbagAccuracyLow": _compared(
         _ACCURACY_BOUND, _ACCURACY, _LABELLED, "airbag_quality_accuracy_min", "airbag_quality_labels_min", Bad.BELOW
     ),

@@ -8,17 +8,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+from airbag.rules import PROFILES
 from airbag_rollback.signals import SIGNALS, fill
 from tests.fakes import binaries, shipped
 
+FAST = PROFILES["fast"]
 MODEL = '{serving="main",model_name="digits"}'
 THREE = '{serving="main",model_name="digits",model_version="3"}'
 AT_TARGET = '{serving="main",target="one",model_name="digits",model_version="3"}'
 
 SERIES = {
     f"model_version:airbag_tfs_errors_per_request:ratio15s{THREE}": "0.4x20 0.2x20",
+    f"model_version:airbag_tfs_errors_per_request:lower_bound15s{THREE}": "0.3x20 0.1x20",
+    f"model_version:airbag_tfs_errors_per_request:lower_bound5s{THREE}": "0.3x20 0.15x20",
+    f"model_version:airbag_tfs_requests:increase5s{THREE}": "30x40",
     f"model_version:airbag_tfs_requests:increase15s{THREE}": "100x20 90x20",
     f"model_version:airbag_tfs_slow_per_answer:ratio15s{THREE}": "0.3x40",
+    f"model_version:airbag_tfs_slow_per_answer:lower_bound15s{THREE}": "0.2x40",
+    f"model_version:airbag_tfs_slow_per_answer:lower_bound5s{THREE}": "1x40",
+    f"model_version:airbag_tfs_answers:increase5s{THREE}": "19x40",
     f"model_version:airbag_tfs_answers:increase15s{THREE}": "60x40",
     f"model_version:airbag_quality_accuracy:ratio15s{THREE}": "0.5x40",
     f"model_version:airbag_quality_accuracy:upper_bound15s{THREE}": "0.8x40",
@@ -61,7 +69,7 @@ def asked(tmp_path: Path, series: dict[str, str], expected: dict[str, float | No
 
 def plain(query: str) -> str:
     """The query about version 3 without the labels of its answer, which the receiver does not read."""
-    return f"sum({fill(query, 'main', 'digits', 3, '15s')})"
+    return f"sum({fill(query, 'main', 'digits', 3, FAST)})"
 
 
 def test_the_traffic_signals_read_their_records_and_thresholds(tmp_path: Path) -> None:
@@ -72,14 +80,30 @@ def test_the_traffic_signals_read_their_records_and_thresholds(tmp_path: Path) -
         tmp_path,
         SERIES,
         {
-            plain(errors.value): 0.2, plain(errors.samples): 90, plain(errors.threshold): 0.06,
+            plain(errors.value): 0.15, plain(errors.samples): 90, plain(errors.threshold): 0.06,
             plain(errors.samples_min): 20, plain(errors.age): 0, plain(errors.history_samples): 100,
             f"round({plain(errors.history)}, 0.001)": 0.302,
-            plain(slow.value): 0.3, plain(slow.threshold): 0.05, plain(slow.samples): 60,
+            plain(slow.value): 0.2, plain(slow.threshold): 0.05, plain(slow.samples): 60,
             plain(accuracy.value): 0.8, plain(accuracy.threshold): 0.85, plain(accuracy.samples): 70,
             plain(accuracy.samples_min): 50, plain(accuracy.history): 0.5,
         },
     )  # fmt: skip
+
+
+def test_the_worse_of_a_window_and_its_latest_part_is_judged_the_part_on_enough_answers(
+    tmp_path: Path,
+) -> None:
+    value = plain(SIGNALS["AirbagErrorRatioHigh"].value)
+    bound = "model_version:airbag_tfs_errors_per_request:lower_bound"
+    least = {f"airbag_tfs_requests_min{MODEL}": "20x40"}
+    whole, part = {f"{bound}15s{THREE}": "0.1x40"}, {f"{bound}5s{THREE}": "0.3x40"}
+    enough, few = ({f"model_version:airbag_tfs_requests:increase5s{THREE}": f"{count}x40"} for count in (20, 19.9))
+    better = {f"{bound}5s{THREE}": "0.05x40"}
+    asked(tmp_path, whole | part | enough | least, {value: 0.3})
+    asked(tmp_path, whole | part | few | least, {value: 0.1})
+    asked(tmp_path, whole | better | enough | least, {value: 0.1})
+    asked(tmp_path, part | enough | least, {value: 0.3})
+    asked(tmp_path, enough | least, {value: None})
 
 
 TWO = THREE.replace('"3"', '"2"')
@@ -134,7 +158,7 @@ def about_two(query: str) -> str:
 
 def test_a_failed_load_counts_only_while_the_version_is_wanted_and_the_server_is_seen(tmp_path: Path) -> None:
     signal = SIGNALS["AirbagVersionLoadFailed"]
-    value, recovered = (fill(query, "main", "digits", 3, "15s") for query in (signal.value, signal.recovered))
+    value, recovered = (fill(query, "main", "digits", 3, FAST) for query in (signal.value, signal.recovered))
     asked(tmp_path, SERIES | FAILING, {value: 1, recovered: 1, signal.threshold: 0, plain(signal.age): 2})
     unwanted = SERIES | FAILING | {f"airbag_tfs_model_version_wanted{AT_TARGET}": "0x40"}
     asked(tmp_path, unwanted, {value: 0, recovered: 0})
@@ -153,7 +177,7 @@ def test_golden_requests_are_as_old_as_their_youngest_wrong_answer_else_as_their
 ) -> None:
     signal = SIGNALS["AirbagProbeFailed"]
     value, age, history = (
-        fill(query, "main", "digits", 3, "15s") for query in (signal.value, signal.age, signal.history)
+        fill(query, "main", "digits", 3, FAST) for query in (signal.value, signal.age, signal.history)
     )
     asked(tmp_path, {}, {value: None, age: None})
     right = _probe("seven", "1x40", "36x40") | _probe("nine", "1x40", "30x40")
@@ -163,7 +187,7 @@ def test_golden_requests_are_as_old_as_their_youngest_wrong_answer_else_as_their
 
 
 def test_what_golden_requests_said_last_is_their_history_also_when_the_version_has_left(tmp_path: Path) -> None:
-    history = fill(SIGNALS["AirbagProbeFailed"].history, "main", "digits", 3, "15s")
+    history = fill(SIGNALS["AirbagProbeFailed"].history, "main", "digits", 3, FAST)
     asked(tmp_path, _probe("seven", "0x10 1x10 stale", "9x20"), {history: 0})
 
 
@@ -171,7 +195,8 @@ def test_every_machine_alert_has_a_signal_and_every_record_it_reads_has_a_rule()
     machine = {name for name, rule in shipped.alerts().items() if rule["labels"].get("airbag_action") == "rollback"}
     assert set(SIGNALS) == machine
     records = {rule["record"] for rule in shipped.rules() if "record" in rule}
-    queries = " ".join(f"{s.value} {s.samples} {s.history} {s.age}" for s in SIGNALS.values()).replace("$window", "15s")
+    asked = " ".join(f"{s.value} {s.samples} {s.history} {s.age}" for s in SIGNALS.values())
+    queries = fill(asked, "main", "digits", 3, FAST)
     read = set(re.findall(r"model_version:[\w:]+", queries))
     assert read
     assert read <= records
@@ -179,7 +204,7 @@ def test_every_machine_alert_has_a_signal_and_every_record_it_reads_has_a_rule()
 
 @pytest.mark.parametrize("name", SIGNALS)
 def test_a_question_names_the_model_and_the_version(name: str) -> None:
-    query = fill(SIGNALS[name].value, "main", "digits", 3, "15s")
+    query = fill(SIGNALS[name].value, "main", "digits", 3, FAST)
     assert 'serving="main"' in query
     assert 'model_version="3"' in query
     assert "$" not in query

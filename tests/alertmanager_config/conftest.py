@@ -40,7 +40,7 @@ class Channels:
             (folder / name).write_text(secret)
         always = {"monday:friday": "sunday:saturday", "08:00": "00:00", "18:00": "24:00"}
         return always | {
-            **{f"/run/secrets/{name}": str(folder / name) for name in secrets},
+            **{f"/run/secrets/channels/{name}": str(folder / name) for name in secrets},
             "receiver:9815": self.posted.address,
             "people:9820": self.posted.address,
             "https://hooks.example.com/alerts": f"http://{self.hook.address}/hook",

@@ -163,10 +163,10 @@ def test_no_secret_stands_in_the_file() -> None:
     """Every channel names a file for its secret, and the files lie where containers get theirs."""
     secrets = dict(re.findall(r"(\w+_file): (\S+?)\}?\n", FILE.read_text()))
     assert secrets == {
-        "api_url_file": "/run/secrets/slack_url",
-        "auth_password_file": "/run/secrets/smtp_password",
-        "routing_key_file": "/run/secrets/pagerduty_key",
-        "credentials_file": "/run/secrets/people_webhook_token",
+        "api_url_file": "/run/secrets/channels/slack_url",
+        "auth_password_file": "/run/secrets/channels/smtp_password",
+        "routing_key_file": "/run/secrets/channels/pagerduty_key",
+        "credentials_file": "/run/secrets/channels/people_webhook_token",
     }
     assert not re.search(r"\b(api_url|auth_password|routing_key|service_key|credentials|password):", FILE.read_text())
 
@@ -179,7 +179,7 @@ def test_the_page_about_channels_names_each_with_its_secret_and_every_route_of_p
     page = (ROOT / "docs" / "alert-channels.md").read_text()
     files = dict(re.findall(r"(?m)^ +\| `(\w+)` \| `(\w+)`", page))
     assert files == {
-        channel: re.findall(r"/run/secrets/(\w+)", json.dumps(RECEIVERS[channel]))[0] for channel in CHANNELS
+        channel: re.findall(r"/run/secrets/channels/(\w+)", json.dumps(RECEIVERS[channel]))[0] for channel in CHANNELS
     }
     told = {name for name in re.findall(r"(?m)^ +\| `([a-z-]+)`", page) if name.startswith(("people", "nobody"))}
     assert told == {each["receiver"] for each in CONFIG["route"]["routes"] if not each["receiver"].startswith("airbag")}

@@ -14,7 +14,7 @@ import pytest
 
 from airbag.rules import PROFILES
 from airbag.serving.quality import KINDS
-from airbag_rollback.signals import SIGNALS
+from airbag_rollback.signals import SIGNALS, fill
 from tests.fakes import exported, promql
 from tests.prometheus.lint.alerts import queries
 from tests.prometheus.lint.world import World, world
@@ -54,7 +54,7 @@ def _asked() -> Iterator[tuple[str, str]]:
         for query in (signal.value, signal.threshold, signal.age, signal.samples, signal.samples_min, signal.history,
                       signal.history_samples, signal.recovered):  # fmt: skip
             if query:
-                yield f"the receiver's judgement of {name}", query.replace("$window", PROFILES["fast"].window)
+                yield f"the receiver's judgement of {name}", fill(query, "main", "digits", 3, PROFILES["fast"])
 
 
 ASKED = list(dict.fromkeys(_asked()))

@@ -116,7 +116,7 @@ def test_a_profile_sets_the_pace_of_every_file_that_the_stack_runs_with(tmp_path
     [group] = yaml.safe_load((stack.file("prometheus/rules") / "serving.yml").read_text())["groups"]
     [alert] = [rule for rule in group["rules"] if rule.get("alert") == "AirbagErrorRatioHigh"]
     assert (group["interval"], alert["for"]) == ("5s", "10s")
-    assert "in the last 30 s" in alert["annotations"]["description"]
+    assert "in the last 20 s or 30 s" in alert["annotations"]["description"]
 
 
 def test_a_profile_for_a_bad_configuration_is_refused_with_every_problem_by_its_shipped_name(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class FakePrometheus:
         if query == "vector(0)":
             return 0
         for name, threshold in self.thresholds.items():
-            if name in query:
+            if re.match(rf"(max|min)\(airbag_\w+_{name}\b", query):
                 return threshold
         name = next((short for part, short in NAMES.items() if part in query), query)
         version = re.search(r'model_version="(\d+)"', query)

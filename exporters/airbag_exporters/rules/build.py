@@ -33,9 +33,10 @@ def build(settings: RuleSettings, written: Mapping[str, str]) -> dict[str, str]:
 
 def tokens(settings: RuleSettings) -> dict[str, str]:
     """What hand-written rules may name in `${...}`: the profile's durations, and the windows of people's alerts."""
-    windows = {"window": settings.verdict, "quality": settings.quality[0], "drift": settings.drift[0]}
+    pace = settings.pace
+    windows = {"window": pace.window, "burst": pace.burst, "quality": settings.quality[0], "drift": settings.drift[0]}
     words = {f"{name}_in_words": re.sub(r"(\d)([a-z])", r"\1 \2", window) for name, window in windows.items()}
-    return {"hold": settings.pace.hold, "interval": settings.pace.interval} | windows | words
+    return {"hold": pace.hold, "interval": pace.interval} | windows | words
 
 
 def with_pace(settings: RuleSettings, prometheus: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
 from airbag.rules import RuleSettings, interval
-from airbag_exporters.rules import classification, comparison, drift, scores, slo
+from airbag_exporters.rules import classification, comparison, drift, scores, serving, slo
 from airbag_exporters.rules.labels import labels
 from airbag_exporters.rules.pipelines import pipelines
 from airbag_exporters.rules.predictions import predictions
@@ -57,8 +57,9 @@ def groups(settings: RuleSettings, written: Mapping[str, str]) -> dict[str, list
     pace = settings.pace.interval
     windows = [Group(f"airbag-quality-{each}", interval(each), _records(QUALITY, each)) for each in settings.quality]
     drifts = [Group(f"airbag-drift-{each}", "60s", _records(DRIFT, each)) for each in settings.drift]
+    answers = (*serving.answers(settings.verdict), *serving.answers(settings.pace.burst))
     return {
-        "serving": [Group("airbag-serving", pace, rules=written.get("serving", ""))],
+        "serving": [Group("airbag-serving", pace, answers, written.get("serving", ""))],
         "serving_windows": [Group("airbag-serving-windows", "60s", rules=written.get("serving_windows", ""))],
         "slo": [
             Group("airbag-slo-rates", slo.RATES_EVERY, tuple(slo.rates())),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from airbag_exporters.rules.promql import MODEL
 from airbag_exporters.rules.rule import Record
+from airbag_exporters.rules.serving import BLAMELESS
 
 SHORT = "5m"
 LONGER = ("30m", "1h", "2h", "6h", "1d", "3d")
@@ -17,9 +18,7 @@ JUDGED_EVERY = "60s"
 
 _RATES = {
     "airbag_tfs_requests": "airbag_tfs_requests_total",
-    "airbag_tfs_errors": (
-        'airbag_tfs_requests_total{status!~"OK|CANCELLED|NOT_FOUND|UNAUTHENTICATED|PERMISSION_DENIED"}'
-    ),
+    "airbag_tfs_errors": (f'airbag_tfs_requests_total{{status!~"{BLAMELESS}"}}'),
     "airbag_tfs_answers": "airbag_tfs_answers_total",
     "airbag_tfs_slow_requests": "airbag_tfs_slow_requests_total",
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
 from tests.prometheus.records.promtool import Case, Labels, Sample, series, text
 from tests.prometheus.records.rows import version
@@ -23,22 +24,35 @@ def case() -> Case:
         for labels, times in ((of, 1), (idle, 0), ({**of, "model_version": "switching"}, 7)):
             shown |= _target(target, labels, times)
     expected = [
-        Sample("model_version:airbag_tfs_requests:increase15s", of, 15 * 15),
-        Sample("model_version:airbag_tfs_errors:increase15s", of, 15 * 3),
-        Sample("model_version:airbag_tfs_errors_per_request:ratio15s", of, 3 / 15),
-        Sample("model_version:airbag_tfs_answers:increase15s", of, 15 * 7),
-        Sample("model_version:airbag_tfs_slow_per_answer:ratio15s", of, 1.5 / 7),
+        *(sample for seconds in (5, 15) for sample in _shares(of, seconds)),
         # 6 of 7 are below 0.18 s, and the seventh lies between there and 0.324 s.
-        Sample("model_version:airbag_tfs_request_duration_seconds:p99_15s", of, 0.18 + 0.144 * (0.99 * 7 - 6)),
+        Sample("model_version:airbag_tfs_request_duration_seconds:p99_5m", of, 0.18 + 0.144 * (0.99 * 7 - 6)),
         Sample("model_version:airbag_tfs_answers:increase5m", of, 300 * 7),
         # 3 of 7 are below 0.1 s, and 3 more below 0.18 s.
         Sample("model_version:airbag_tfs_request_duration_seconds:p50_5m", of, 0.1 + 0.08 * (0.5 * 7 - 3) / 3),
         *(
             Sample(f"model_version:airbag_tfs_{what}", idle, 0)
-            for what in ("requests:increase15s", "errors:increase15s", "answers:increase15s", "answers:increase5m")
+            for what in (
+                "requests:increase15s",
+                "requests:increase5s",
+                "answers:increase15s",
+                "answers:increase5s",
+                "answers:increase5m",
+            )
         ),
     ]
     return Case(shown, expected, scrape=1, every=60, at=_SECONDS)
+
+
+def _shares(of: Labels, seconds: int) -> Iterator[Sample]:
+    shares = ("errors_per_request", "requests", 3, 15), ("slow_per_answer", "answers", 1.5, 7)
+    for name, all_of, bad, every in shares:
+        share = bad / every
+        stderr = math.sqrt(share * (1 - share) / (seconds * every))
+        yield Sample(f"model_version:airbag_tfs_{all_of}:increase{seconds}s", of, seconds * every)
+        yield Sample(f"model_version:airbag_tfs_{name}:ratio{seconds}s", of, share)
+        yield Sample(f"model_version:airbag_tfs_{name}:stderr{seconds}s", of, stderr)
+        yield Sample(f"model_version:airbag_tfs_{name}:lower_bound{seconds}s", of, share - 3 * stderr)
 
 
 def _target(target: str, of: Labels, times: int) -> Mapping[str, list[float]]:
