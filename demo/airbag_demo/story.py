@@ -27,6 +27,7 @@ FAULTS = ("accuracy", "errors", "latency", "load")
 GOOD, BAD = 2, 3
 RATE = 50.0
 LABEL_DELAY = 1.0
+_TRIES = 3
 TERMINAL = {"SUCCEEDED", "SUPPRESSED", "FAILED", "CANCELLED", "NEEDS_HUMAN"}
 STATES = {
     "RECEIVED": "the alert has reached the receiver",
@@ -129,10 +130,16 @@ class _Follow:
 
 
 def release(stack: Stack, version: int) -> None:
-    """Run `airbag release` as an operator would. StartError with its words when it refuses."""
+    """Run `airbag release` as an operator would: again, when a busy server did not say in time what it serves.
+
+    StartError with its words when it refuses.
+    """
     policy = f"--config.file={stack.file('alertmanager/policy.yml')}"
     command = [sys.executable, "-m", "airbag", "release", policy, "--no-wait", MODEL, str(version)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    for _ in range(_TRIES):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode == 0 or "DEADLINE_EXCEEDED" not in done.stderr:
+            break
     if done.returncode != 0:
         raise StartError(f"airbag release failed: {done.stderr.strip() or done.stdout.strip()}")
 

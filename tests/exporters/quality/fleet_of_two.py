@@ -109,7 +109,8 @@ def by_rules(
     replicas: Mapping[str, Replica], windows: RuleSettings, second: int, folder: Path
 ) -> dict[str, dict[Sample, float]]:
     """Every record of the shipped rules at that second, by its name and labels, as promtool computes it."""
-    files = {name: text for name, text in build(windows, {}).items() if name not in {"pipelines.yml", "slo.yml"}}
+    built = build(windows, {})
+    files = {name: built[name] for name in ("quality.yml", "quality_windows.yml", "drift.yml")}
     for name, text in files.items():
         (folder / name).write_text(text)
     records = re.findall(r"record: (\S+)", "\n".join(files.values()))

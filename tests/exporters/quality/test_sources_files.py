@@ -87,7 +87,7 @@ def test_lines_are_counted_as_they_come_and_a_file_may_come_later(reader: Reader
         reader.reads(1, 2)
         append(reader.path, lines(3))
         reader.reads(1, 2, 3)
-        assert reader.metric("airbag_quality_events_total", source="file", kind="predictions") == 3
+        assert until(lambda: reader.metric("airbag_quality_events_total", source="file", kind="predictions") == 3)
         assert until(lambda: reader.metric("airbag_quality_file_lag_bytes", path=str(reader.path)) == 0)
 
 
