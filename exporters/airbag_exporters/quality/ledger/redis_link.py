@@ -95,17 +95,19 @@ class Link:
         """Run a script that may be run twice, and return its answer.
 
         LedgerUnavailable when it certainly did not run. When its answer was lost it may have run: then this asks until
-        Redis answers, however long that takes, or until `give_up`.
+        Redis answers, however long that takes, or until `give_up`. A refusal after that, such as that of a server which
+        is still loading, says nothing of the first time.
         """
         self.ask("PING")  # whether there is a server at all is known before anything is sent
-        pause = 0.01
+        pause, may_have_run = 0.01, False
         with self._changing:
             while True:
                 try:
                     with self._translated():
                         return list(self._client.eval(script, 1, self.prefix, *arguments))
                 except LedgerUnavailable as error:
-                    if not _is_lost_answer(error.__cause__):
+                    may_have_run = may_have_run or _is_lost_answer(error.__cause__)
+                    if not may_have_run:
                         raise
                     detail = {"reason": str(error)}
                     log.warning("Redis did not say whether a change happened; asking again", extra=detail)
