@@ -20,7 +20,7 @@ from airbag.serving.groups import Expectations
 from airbag_exporters.config import ExportersConfig
 from airbag_exporters.quality.checks import check_quality, told
 from airbag_exporters.serving.golden.file import load_all
-from airbag_rollback.config import Policy
+from airbag_rollback.policy import Policy
 from airbag_rollback.signals import SIGNALS, Signal, fill
 from airbag_rollback.webhook import WATCHDOG
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from airbag.clock import Clock
 from airbag.config import parse_duration
 from airbag.rules import Profile
 from airbag.serving.groups import ServingGroup
-from airbag_rollback.config import Policy
+from airbag_rollback.config import Settings
 from airbag_rollback.engine.decide import Decision, Question, Situation, decide
-from airbag_rollback.engine.target import Candidate, Choice, choose
-from airbag_rollback.engine.verdict import Measurement, Verdict, judge
+from airbag_rollback.engine.guards import Held, held
+from airbag_rollback.engine.target import Candidate, Choice, Rules, choose
+from airbag_rollback.engine.verdict import Bad, Measurement, Verdict, judge
+from airbag_rollback.engine.world import World
 from airbag_rollback.evidence import Evidence
 from airbag_rollback.journal import Journal
 from airbag_rollback.look import Lookout, ModelView
+from airbag_rollback.policy import Policy, Rule
 from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.records import Action, Served
 from airbag_rollback.signals import SIGNALS
@@ -27,10 +30,11 @@ _POLL = 1.0
 
 @dataclass(frozen=True)
 class Judged:
-    """A decision, the view it was made on, and every question behind it as JSON."""
+    """A decision, the view and the rule it was made on, and every question behind it as JSON."""
 
     decision: Decision
     view: ModelView
+    rule: Rule
     evidence: tuple[dict[str, Any], ...]  # Any: JSON
 
 
@@ -46,46 +50,82 @@ class Recovery:
 class Judge:
     """Reads and decides; has nothing to change anything with."""
 
-    def __init__(self, lookout: Lookout, journal: Journal, clock: Clock, pace: Callable[[], Profile]) -> None:
+    def __init__(
+        self, lookout: Lookout, journal: Journal, clock: Clock, settings: Callable[[], Settings],
+        world: Callable[[Action, Choice, Evidence], World],
+    ) -> None:  # fmt: skip
         self._lookout = lookout
         self._journal = journal
         self._clock = clock
-        self._pace = pace
+        self._settings = settings
+        self._world = world
 
-    def decide(self, action: Action, group: ServingGroup, policy: Policy, prometheus: Prometheus) -> Judged:
-        """Judge the alert behind `action` anew."""
+    @property
+    def _pace(self) -> Profile:
+        return self._settings().servings.rules.pace
+
+    def decide(self, action: Action, group: ServingGroup, prometheus: Prometheus) -> Judged:
+        """Judge the alert or the order behind `action` anew."""
+        policy = self._settings().policy
+        rule = policy.rule(action.serving, action.model_name, action.alertname)
         view = self._lookout.look(group, action.model_name)
         now = self._clock.now()
         if not view.unreachable:  # after a start the watcher may not have seen yet what this view shows
             self._journal.ledger.observe(action.serving, action.model_name, view.serves, view.wanted, now)
-        signal = SIGNALS[action.alertname]
-        served = self._journal.ledger.served(action.serving, action.model_name, now)
-        choice = choose(_candidates(served, view), action.bad_version, policy.soak_min)
-        released = self._journal.ledger.released_at(action.serving, action.model_name, action.bad_version)
-        busy = self._journal.actions.busy(action)
-        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace())
-        measured, baseline = Measurement(), None
-        if policy.mode != "off" and not view.unreachable:
-            measured = evidence.now(signal, action.bad_version)
-            if signal.history and choice.target is not None and judge(measured, signal.bad) is Verdict.BAD:
-                baseline = evidence.history(signal, choice.target, _last_served(served, choice.target, now))
-        decision = decide(
-            Question(
-                mode=policy.mode, now=now, suspect=action.bad_version, release_window=policy.release_window,
-                situation=Situation(view.serves, view.wanted, released, view.unreachable, busy), choice=choice,
-                bad=signal.bad, measured=measured, compares=bool(signal.history), baseline=baseline,
-                alert_at=_cause_seen_at(action), yields=signal.yields,
-            )
+        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace)
+        choice = self.choice(action, view)
+        situation = Situation(
+            view.serves, view.wanted,
+            self._journal.ledger.released_at(action.serving, action.model_name, action.bad_version),
+            view.unreachable, self._journal.actions.busy(action),
         )  # fmt: skip
-        return Judged(decision, view, (_choice(choice), *map(asdict, evidence.readings)))
+        ask = Question(
+            mode=rule.mode, now=now, suspect=action.bad_version, release_window=rule.release_window,
+            situation=situation, choice=choice, bad=Bad.ABOVE, measured=Measurement(), compares=False,
+            alert_at=_cause_seen_at(action), source=action.source, restores=policy.restores(rule.landing),
+            world_limits=policy.world.limits, held=self._held(action, policy, now), approved_by=action.approved_by,
+        )  # fmt: skip
+        if action.source == "alert" and rule.mode != "off" and not view.unreachable:
+            ask = self._measured(ask, action, evidence)
+        decision = decide(ask)
+        return Judged(decision, view, rule, (_choice(choice), *map(asdict, evidence.readings), *_told(ask.world)))
+
+    def _measured(self, ask: Question, action: Action, evidence: Evidence) -> Question:
+        """The question with what Prometheus says. Nothing beyond the suspect is asked while that is not bad."""
+        signal = SIGNALS[action.alertname]
+        ask = replace(ask, bad=signal.bad, compares=bool(signal.history), yields=signal.yields)
+        ask = replace(ask, measured=evidence.now(signal, action.bad_version))
+        target = ask.choice.target
+        if not signal.history or target is None or not ask.restores or judge(ask.measured, signal.bad) != Verdict.BAD:
+            return ask
+        served = self._journal.ledger.served(action.serving, action.model_name, ask.now)
+        return replace(
+            ask, baseline=evidence.history(signal, target, _last_served(served, target, ask.now)),
+            world=self._world(action, ask.choice, evidence),
+        )  # fmt: skip
+
+    def _held(self, action: Action, policy: Policy, now: float) -> Held | None:
+        paused = self._journal.pauses.on(action.serving, action.model_name, now)
+        return held(now, paused, policy.guards.freezes, policy.guards.limits, self._journal.actions.past(action))
+
+    def choice(self, action: Action, view: ModelView) -> Choice:
+        """The version to go back to as things stand, with the reasons against the others."""
+        policy = self._settings().policy
+        rule = policy.rule(action.serving, action.model_name, action.alertname)
+        served = self._journal.ledger.served(action.serving, action.model_name, self._clock.now())
+        quarantined = self._journal.quarantine.of(action.serving, action.model_name)
+        rules = Rules(rule.soak_min, policy.requests_min, rule.not_before, frozenset(action.tried))
+        return choose(_candidates(served, view, quarantined), action.bad_version, rules, action.asked_target)
 
     def recovery(self, action: Action, prometheus: Prometheus) -> Recovery:
         """Whether the target of `action` does well now, by samples from after the switch only."""
         assert action.target_version is not None  # noqa: S101 - a plan names its target
+        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace)
+        if action.alertname not in SIGNALS:
+            return self._all_signals(action, evidence)
         signal = SIGNALS[action.alertname]
-        evidence = Evidence(prometheus, self._clock, action.serving, action.model_name, self._pace())
         if signal.history and self._clock.now() < (action.window_clear_at or 0.0):
-            text = f"the last {self._pace().window} still hold what {action.target_version} answered before"
+            text = f"the last {self._pace.window} still hold what {action.target_version} answered before"
             return Recovery(Verdict.NOT_ENOUGH_DATA, text, ())
         measured = evidence.recovery(signal, action.target_version)
         verdict = judge(measured, signal.bad)
@@ -98,9 +138,24 @@ class Judge:
         served = self._journal.ledger.served(action.serving, action.model_name, now)
         if not any(each.version == target for each in served):
             return None
-        pace = self._pace()
+        pace = self._pace
         lag = _POLL + parse_duration(pace.interval)
         return _last_served(served, target, now) + parse_duration(pace.window) + lag
+
+    def _all_signals(self, action: Action, evidence: Evidence) -> Recovery:
+        """After an order without an alert: good unless any signal calls the target bad; the worst verdict wins."""
+        target = action.target_version or action.bad_version
+        if self._clock.now() < (action.window_clear_at or 0.0):
+            return Recovery(Verdict.NOT_ENOUGH_DATA, f"the last {self._pace.window} still hold what was before", ())
+        bad = [
+            f"{name}: {measured}"
+            for name, signal in SIGNALS.items()
+            if judge(measured := evidence.now(signal, target), signal.bad) is Verdict.BAD
+        ]
+        readings = tuple(map(asdict, evidence.readings))
+        if bad:
+            return Recovery(Verdict.BAD, f"{target} is bad by {'; '.join(bad)}", readings)
+        return Recovery(Verdict.GOOD, f"nothing calls {target} bad", readings)
 
 
 def _cause_seen_at(action: Action) -> float | None:
@@ -109,20 +164,25 @@ def _cause_seen_at(action: Action) -> float | None:
     return min(known, default=None)
 
 
-def _candidates(served: list[Served], view: ModelView) -> list[Candidate]:
+def _candidates(served: list[Served], view: ModelView, quarantined: Mapping[int, str]) -> list[Candidate]:
     known = {each.version: each for each in served}
-    versions = set(known) | view.available | (view.on_disk or frozenset())
-    return [
-        Candidate(version, known[version].soak, known[version].rolled_back, view.present(version))
-        if version in known
-        else Candidate(version, present=view.present(version))
-        for version in versions
-    ]
+    nothing = Served(0, 0.0, rolled_back=False, last_until=None)
+    found = []
+    for version in set(known) | view.available | (view.on_disk or frozenset()):
+        has = known.get(version, nothing)
+        bad = has.bad_at is not None and has.bad_at >= (has.good_at or 0.0)
+        against = quarantined.get(version, "")
+        found.append(Candidate(version, has.soak, has.rolled_back, view.present(version), has.requests, bad, against))
+    return found
 
 
 def _last_served(served: list[Served], version: int, now: float) -> float:
     until = next((each.last_until for each in served if each.version == version), None)
     return now if until is None else until
+
+
+def _told(world: World) -> tuple[dict[str, Any], ...]:
+    return () if world == World() else ({"what": "world", **asdict(world)},)
 
 
 def _choice(choice: Choice) -> dict[str, Any]:

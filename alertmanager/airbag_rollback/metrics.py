@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from airbag_rollback.engine.decide import Mode
 from airbag_rollback.engine.states import State
 from airbag_rollback.records import Action
 
@@ -13,11 +16,14 @@ KNOWN_OUTCOMES = {
         "good", "superseded", "mode_off", "mode_observe", "not_the_release", "baseline_no_data",
     ),
     "failed": ("models_config",),
+    "cancelled": ("rejected",),
     "needs_human": (
         "no_data", "not_enough_data", "measured_before", "baseline_no_data", "baseline_not_enough_data",
-        "server_unreachable", "not_the_release", "outside_release_window", "release_unknown", "no_eligible_target",
-        "nothing_serves", "no_model_config_file", "switch_unverified", "changed_by_others", "ineffective",
-        "outcome_unverified", "busy", "stuck", "file_locked", "file_changed", "servers_moving", "serving_gone",
+        "server_unreachable", "not_the_release", "others_suffer", "was_good", "load_changed", "inputs_changed",
+        "outside_release_window", "release_unknown", "no_eligible_target", "nothing_serves", "no_model_config_file",
+        "paused", "frozen", "cool_down", "budget", "breaker", "approval_expired", "switch_unverified",
+        "changed_by_others", "ineffective", "outcome_unverified", "busy", "stuck", "file_locked", "file_changed",
+        "servers_moving", "serving_gone", "landing_gone",
     ),
 }  # fmt: skip
 STAGES = ("detected", "decided", "acted", "available", "recovered")
@@ -57,7 +63,7 @@ class Metrics:
 
     def show_mode(self, mode: str) -> None:
         """Put 1 on the mode in force and 0 on the others."""
-        for each in ("off", "observe", "auto"):
+        for each in get_args(Mode):
             self.mode.labels(each).set(each == mode)
 
     def reached(self, before: Action, after: Action) -> None:

@@ -19,11 +19,13 @@ from airbag_rollback.judge import Judge
 from airbag_rollback.look import Lookout
 from airbag_rollback.metrics import Metrics
 from airbag_rollback.notify import Alertmanagers, Notifier
+from airbag_rollback.people import People
 from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.standing import Standing
 from airbag_rollback.steps import Steps
 from airbag_rollback.watch import Watcher
 from airbag_rollback.worker import Worker
+from airbag_rollback.world import Surroundings
 
 log = logging.getLogger("airbag.receiver")
 
@@ -43,6 +45,7 @@ class Receiver:
     path: AlertPath
     path_watch: PathWatch
     lookout: Lookout
+    people: People
     not_acting_since: float | None = None
 
     def reload(self) -> None:
@@ -60,10 +63,10 @@ class Receiver:
         mode, now = self.settings.policy.mode, self.clock.now()
         self.metrics.show_mode(mode)
         try:
-            self.not_acting_since = self.journal.notes.acting(mode == "auto", now)
+            self.not_acting_since = self.journal.notes.acting(mode in ("approve", "auto"), now)
         except AirbagError as error:  # the mode is in force all the same
             log.warning("since when nothing acts cannot be written down", extra={"reason": str(error)})
-            self.not_acting_since = None if mode == "auto" else self.not_acting_since or now
+            self.not_acting_since = None if mode in ("approve", "auto") else self.not_acting_since or now
 
     @contextlib.contextmanager
     def run(self) -> Iterator[None]:
@@ -87,7 +90,7 @@ def assemble(
 ) -> Receiver:
     """Open the journal and build everything; StartError when the journal cannot be had. Starts nothing."""
     clock = clock or SystemClock()
-    journal = open_journal(settings.policy.journal)
+    journal = open_journal(settings.policy.journal, settings.audit_key)
     journal.deliveries.prune(clock.now())
     metrics = Metrics(registry)
     metrics.journal_writable.set_function(lambda: float(not journal.database.last_error))
@@ -107,7 +110,7 @@ def assemble(
     def alertmanagers() -> Alertmanagers:
         return Alertmanagers(lambda: current().policy.alertmanager_urls, metrics)
 
-    judge = Judge(lookout, journal, clock, lambda: current().servings.rules.pace)
+    judge = Judge(lookout, journal, clock, current, Surroundings().look)
     steps = Steps(current, journal, lookout, judge, prometheus, clock, metrics)
     path = AlertPath(clock)
     receiver = Receiver(
@@ -118,6 +121,7 @@ def assemble(
         path,
         PathWatch(path, lambda: current().policy.watchdog_within, alertmanagers(), clock),
         lookout,
+        People(current, journal, lookout, clock, lambda: receiver.worker.wake()),
     )  # fmt: skip
     receiver.show_mode()
     registry.register(Standing(current, path, journal, lambda: receiver.not_acting_since))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from airbag_rollback.engine.states import State
+from airbag_rollback.engine.states import Source, State
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,11 @@ class Suspect:
 class Action:
     """One alert's way from delivery to outcome. Times are seconds since the epoch, None while not reached.
 
-    `rev` grows with every write and is what makes a write exclusive. `expected` and `wanted_before` are the plan's
-    precondition: what served and what the configuration named when it was made. From `window_clear_at` on,
-    the target's window holds only what it answered after the switch.
+    `rev` grows with every write and is what makes a write exclusive. `fence` is the fencing token of the leader that
+    leased it. `expected` and `wanted_before` are the plan's precondition: what served and what the configuration named
+    when it was made. `plan` is what the landing wants to remember, step by step. `tried` are the targets of earlier
+    attempts. From `window_clear_at` on, the target's window holds only what it answered after the switch.
+    With `effect` none (a drill) everything is done but the touch.
     """
 
     id: int
@@ -40,9 +42,26 @@ class Action:
     deadline: float
     reason: str = ""
     text: str = ""
+    source: Source = "alert"
+    asked_by: str = ""
+    asked_because: str = ""
+    asked_target: int | None = None
+    effect: Literal["real", "none"] = "real"
+    landing: str = "serving-version"
+    plan: dict[str, Any] = field(default_factory=dict)  # Any: the landing's own JSON
+    step: int = 0
+    steps: int = 1
+    attempt: int = 1
+    tried: tuple[int, ...] = ()
+    fence: int = 0
     target_version: int | None = None
     expected: tuple[int, ...] = ()
     wanted_before: tuple[int, ...] | None = None
+    blocked_until: float | None = None
+    approved_by: str = ""
+    approved_at: float | None = None
+    cleared_by: str = ""
+    cleared_at: float | None = None
     alert_at: float | None = None
     received_at: float | None = None
     decided_at: float | None = None
@@ -54,16 +73,27 @@ class Action:
     window_clear_at: float | None = None
     evidence: tuple[dict[str, Any], ...] = ()  # Any: readings and verdicts as JSON
 
+    @property
+    def attempt_key(self) -> str:
+        """A target is tried at most once per action: scripts get this to be idempotent by."""
+        return f"{self.key}/{self.target_version}"
+
+    @property
+    def step_key(self) -> str:
+        """One step of one attempt."""
+        return f"{self.attempt_key}/{self.step}"
+
 
 @dataclass(frozen=True)
 class Event:
-    """One transition, as it was written."""
+    """One transition, as the audit has it. `by` names a person where one caused it."""
 
     at: float
     before: str
     after: str
     reason: str
     text: str
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,12 +107,20 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Served:
-    """What the ledger knows of one version. `last_until` is None while it serves or when it never did."""
+    """What the ledger knows of one version. `last_until` is None while it serves or when it never did.
+
+    `requests` is how many it answered while anybody counted, None when nobody could. `bad_at` and `good_at` are when
+    it was last seen with and without a rollback alert, under traffic. `checksum` is that of its files when it served.
+    """
 
     version: int
     soak: float
     rolled_back: bool
     last_until: float | None
+    requests: float | None = None
+    bad_at: float | None = None
+    good_at: float | None = None
+    checksum: str = ""
 
 
 def action_key(suspect: Suspect, epoch: int) -> str:

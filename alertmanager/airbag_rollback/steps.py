@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airbag.clock import Clock
 from airbag.serving.groups import ServingGroup
-from airbag_rollback import actions
-from airbag_rollback.actions import Effect, Result
+from airbag_rollback.actions.choose import NoEffect, UnknownLanding, landing_of
+from airbag_rollback.actions.landing import Effect, Found, Landing, Order, Planned, Result
 from airbag_rollback.config import Settings
 from airbag_rollback.engine.decide import Decision, Kind
+from airbag_rollback.engine.guards import exhausted
 from airbag_rollback.engine.states import State
 from airbag_rollback.engine.verdict import Verdict
 from airbag_rollback.journal import Journal, Overtaken
-from airbag_rollback.judge import Judge
-from airbag_rollback.look import Lookout, ModelView
+from airbag_rollback.judge import Judge, Judged
+from airbag_rollback.look import Lookout
 from airbag_rollback.metrics import Metrics
 from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.records import Action
 
 _PAUSE = 5.0
-"""Seconds before a server that did not confirm is told the same again: it may still be loading."""
+"""Seconds before somebody who did not confirm is told the same again: it may still be at it."""
+
+_AGAIN = 1.0
+"""Seconds between two judgements of an action that waits for a person or a guard."""
 
 
 @dataclass
@@ -50,12 +54,14 @@ class Steps:
         group = self.settings().servings.group(action.serving)
         if group is None:
             text = f"exporters.yml no longer has the serving {action.serving}"
-            return self._move(action, State.NEEDS_HUMAN, "serving_gone", text)
+            return self._end_early(action, "serving_gone", text)
         steps: dict[State, Callable[[Action, ServingGroup], Action]] = {
             State.RECEIVED: self._received,
             State.EVALUATING: self._evaluate,
             State.BLOCKED: self._evaluate,
-            State.PLANNED: self._arm,
+            State.AWAITING_APPROVAL: self._await,
+            State.PLANNED: self._lease,
+            State.LEASED: self._arm,
             State.ARMED: self._execute,
             State.EXECUTING: self._unrecorded,
             State.UNKNOWN: self._read_reality,
@@ -63,7 +69,13 @@ class Steps:
             State.VERIFY_OUTCOME: self._verify_outcome,
             State.INEFFECTIVE: self._ineffective,
         }
-        return steps[action.state](action, group)
+        try:
+            return steps[action.state](action, group)
+        except UnknownLanding as error:
+            return self._end_early(action, "landing_gone", f"policy.yml has no landing {error.args[0]} any more")
+
+    def _end_early(self, action: Action, reason: str, text: str) -> Action:
+        return self._move(action, State.NEEDS_HUMAN, reason, text)
 
     # Any below: fields of Action.
     def _move(self, action: Action, to: State, reason: str, text: str, **changes: Any) -> Action:
@@ -80,33 +92,99 @@ class Steps:
         return self.journal.actions.note(action, reason=reason, text=text)
 
     def _received(self, action: Action, _group: ServingGroup) -> Action:
-        return self._move(action, State.EVALUATING, "received", f"{action.alertname} calls {action.bad_version} bad")
+        asked = f"{action.alertname} calls {action.bad_version} bad"
+        if action.source != "alert":
+            asked = f"{action.asked_by} asks for it" + (f": {action.asked_because}" if action.asked_because else "")
+        return self._move(action, State.EVALUATING, "received", asked)
 
     def _evaluate(self, action: Action, group: ServingGroup) -> Action:
-        settings = self.settings()
-        judged = self.judge.decide(action, group, settings.policy, self.prometheus())
+        if action.blocked_until is not None and self._rests(action):
+            return action
+        judged = self.judge.decide(action, group, self.prometheus())
         decision = judged.decision
-        if decision.kind is Kind.WAIT and self.clock.now() < action.deadline:
-            if action.state is State.BLOCKED:
-                return self._wait(action, decision.reason, decision.text)
-            return self._move(action, State.BLOCKED, decision.reason, decision.text, evidence=judged.evidence)
+        if decision.kind in (Kind.WAIT, Kind.HOLD):
+            return self._blocked(action, judged)
         if action.state is State.BLOCKED:  # the table knows no other way out but the escalation
-            if decision.kind in (Kind.WAIT, Kind.PAGE):
+            if decision.kind is Kind.PAGE:
                 return self._decided(action, State.NEEDS_HUMAN, decision, judged.evidence)
             action = self._move(action, State.EVALUATING, decision.reason, "there is a verdict now")
-        return self._follow(action, decision, judged.view, judged.evidence)
+        return self._follow(action, group, judged)
 
-    def _follow(
-        self, action: Action, decision: Decision, view: ModelView, evidence: tuple[dict[str, Any], ...]
-    ) -> Action:
+    def _blocked(self, action: Action, judged: Judged) -> Action:
+        """Not now. A verdict is waited for briefly, a guard for long; at the end of either a person is told."""
+        decision, policy, now = judged.decision, self.settings().policy, self.clock.now()
+        begins = decision.kind is Kind.HOLD and action.blocked_until is None
+        ends = decision.kind is Kind.WAIT and action.blocked_until is not None
+        limit = policy.blocked_within if begins else policy.decide_within
+        deadline = now + limit if begins or ends else action.deadline
+        if now >= deadline:
+            return self._decided(action, State.NEEDS_HUMAN, decision, judged.evidence)
+        until = (decision.until or deadline) if decision.kind is Kind.HOLD else None
+        same = (action.state, action.reason, action.blocked_until) == (State.BLOCKED, decision.reason, until)
+        if same:
+            return action
+        changes = {"deadline": deadline, "blocked_until": until, "target_version": decision.target}
+        if action.state is State.BLOCKED and not (begins or ends):
+            return self.journal.actions.note(action, reason=decision.reason, text=decision.text, **changes)
+        if action.state is State.BLOCKED:
+            action = self._move(action, State.EVALUATING, decision.reason, "the reason to wait is another one now")
+        return self._move(
+            action, State.BLOCKED, decision.reason, decision.text, evidence=judged.evidence, **changes
+        )  # fmt: skip
+
+    def _rests(self, action: Action) -> bool:
+        """Whether it was judged a moment ago: a guard does not change its mind four times a second."""
+        now = self.clock.now()
+        if now < self._again_at.get(action.id, 0.0) and now < action.deadline and not action.approved_by:
+            return True
+        self._again_at[action.id] = now + _AGAIN
+        return False
+
+    def _await(self, action: Action, group: ServingGroup) -> Action:
+        """Wait for a person's word, and keep judging: what passes needs no approval any more."""
+        if action.approved_by:
+            deadline = self.clock.now() + self.settings().policy.decide_within
+            text = f"approved by {action.approved_by}"
+            return self._move(action, State.EVALUATING, "approved", text, deadline=deadline)
+        if self.clock.now() >= action.deadline:
+            return self._move(action, State.NEEDS_HUMAN, "approval_expired", f"nobody answered; {action.text}")
+        if self._rests(action):
+            return action
+        decision = self.judge.decide(action, group, self.prometheus()).decision
+        if decision.kind in (Kind.ASK, Kind.WAIT):
+            return action
+        return self._move(action, State.EVALUATING, decision.reason, decision.text)
+
+    def _follow(self, action: Action, group: ServingGroup, judged: Judged) -> Action:
+        decision = judged.decision
         if decision.kind is Kind.SUPPRESS:
-            return self._decided(action, State.SUPPRESSED, decision, evidence)
+            return self._decided(action, State.SUPPRESSED, decision, judged.evidence)
+        if decision.kind is Kind.ASK:
+            deadline = self.clock.now() + self.settings().policy.approve_within
+            return self._decided(action, State.AWAITING_APPROVAL, decision, judged.evidence, deadline=deadline)
         if decision.kind is Kind.PLAN:
-            return self._decided(
-                action, State.PLANNED, decision, evidence, expected=tuple(sorted(view.serves)),
-                wanted_before=None if view.wanted is None else tuple(sorted(view.wanted)),
-            )  # fmt: skip
-        return self._decided(action, State.NEEDS_HUMAN, decision, evidence)
+            return self._plan(action, group, judged)
+        return self._decided(action, State.NEEDS_HUMAN, decision, judged.evidence)
+
+    def _plan(self, action: Action, group: ServingGroup, judged: Judged) -> Action:
+        """Plan to the last detail, by the landing that the policy names."""
+        view = judged.view
+        meant = replace(
+            action, landing=judged.rule.landing, step=0, target_version=judged.decision.target,
+            expected=tuple(sorted(view.serves)),
+            wanted_before=None if view.wanted is None else tuple(sorted(view.wanted)),
+        )  # fmt: skip
+        planned = self._landing(meant, group).plan(_order(meant))
+        if isinstance(planned, Effect):
+            to = {Result.SUPERSEDED: State.SUPPRESSED, Result.RETRY: State.BLOCKED}.get(
+                planned.result, State.NEEDS_HUMAN
+            )
+            return self._move(action, to, planned.reason, planned.text, evidence=judged.evidence)
+        return self._decided(
+            action, State.PLANNED, judged.decision, judged.evidence, expected=meant.expected,
+            wanted_before=meant.wanted_before, landing=meant.landing, plan=planned.document, step=0,
+            steps=planned.steps, blocked_until=None,
+        )  # fmt: skip
 
     def _decided(
         self, action: Action, to: State, decision: Decision, evidence: tuple[dict[str, Any], ...], **changes: Any
@@ -116,28 +194,47 @@ class Steps:
             decided_at=action.decided_at or self.clock.now(), **changes,
         )  # fmt: skip
 
-    def _arm(self, action: Action, _group: ServingGroup) -> Action:
-        """Make the intent durable. The time for the switch runs from the first time, however often it is tried."""
-        armed_at = action.armed_at or self.clock.now()
-        target = action.target_version
-        assert target is not None  # noqa: S101 - a plan names its target
-        text = f"going from {action.bad_version} back to {target}"
+    def _lease(self, action: Action, _group: ServingGroup) -> Action:
+        """Take the model for this action alone, under the leader's fencing token."""
         try:
-            return self._move(
-                action, State.ARMED, "armed", text, armed_at=armed_at,
-                deadline=armed_at + self.settings().policy.switch_within,
-                window_clear_at=self.judge.window_clear_at(action, target),
-            )  # fmt: skip
+            return self._move(action, State.LEASED, "leased", action.text, fence=self.journal.database.fence)
         except Overtaken as error:
             return self._move(action, State.BLOCKED, "busy", str(error))
 
+    def _arm(self, action: Action, _group: ServingGroup) -> Action:
+        """Make the intent durable. The time for the switch runs from the first time, however often it is tried.
+
+        Limits are counted once more in here: two models may have been judged at the same moment.
+        """
+        now = self.clock.now()
+        if action.source == "alert" and not action.approved_by:
+            spent = exhausted(now, self.settings().policy.guards.limits, self.journal.actions.past(action))
+            if spent is not None:
+                deadline = now + self.settings().policy.blocked_within
+                until = spent.until or deadline
+                return self._move(
+                    action, State.BLOCKED, spent.reason, spent.text, blocked_until=until, deadline=deadline
+                )
+        armed_at = action.armed_at or now
+        if action.target_version is None:
+            text, clear = f"acting on {action.bad_version}", None
+        else:
+            text = f"going from {action.bad_version} back to {action.target_version}"
+            clear = self.judge.window_clear_at(action, action.target_version)
+        return self._move(
+            action, State.ARMED, "armed", text, armed_at=armed_at,
+            deadline=armed_at + self.settings().policy.switch_within, window_clear_at=clear,
+        )  # fmt: skip
+
     def _execute(self, action: Action, group: ServingGroup) -> Action:
         action = self._move(action, State.EXECUTING, "executing", action.text)
-        return self._after(action, actions.switch(self.lookout, group, _plan(action)))
+        return self._after(action, self._landing(action, group).apply(_order(action)))
 
     def _after(self, action: Action, effect: Effect) -> Action:
         if effect.result is Result.DONE:
             return self._move(action, State.VERIFY_MECHANISM, effect.reason, effect.text, acted_at=self.clock.now())
+        if action.step and effect.result is not Result.UNCLEAR:  # earlier steps did touch
+            return self._move(action, State.UNKNOWN, effect.reason, effect.text)
         if effect.result is Result.RETRY and self.clock.now() < action.deadline:
             return self._move(action, State.BLOCKED, effect.reason, effect.text)
         if effect.result is Result.UNCLEAR:
@@ -152,30 +249,25 @@ class Steps:
         return self._move(action, State.UNKNOWN, "unrecorded", "what came of the touch was not written down")
 
     def _read_reality(self, action: Action, group: ServingGroup) -> Action:
-        """Follow what is there: verify when the switch is done, do the same plan again when it is not.
+        """Follow what is there: verify when the step is done, do it again when it is not.
 
         Somebody else's hand in between is a person's matter, since it is open what of ours was done.
         """
-        view = self.lookout.look(group, action.model_name)
-        assert action.target_version is not None  # noqa: S101 - a plan names its target
+        landing = self._landing(action, group)
+        real = landing.look(_order(action))
         if self.clock.now() >= action.deadline:
-            return self._move(action, State.NEEDS_HUMAN, "switch_unverified", view.unreachable or action.text)
-        if view.unreachable:
-            return action
-        meant = frozenset({action.target_version})
-        before = None if action.wanted_before is None else frozenset(action.wanted_before)
-        if view.wanted == meant and all(target.settled(action.target_version) for target in view.targets):
-            text = f"{action.target_version} serves as planned"
+            return self._move(action, State.NEEDS_HUMAN, "switch_unverified", f"{action.text}; {real.text}")
+        if real.found is Found.DONE:
+            acted = action.acted_at or self.clock.now()
             return self._move(
-                action, State.VERIFY_MECHANISM, "found_done", text, acted_at=action.acted_at or self.clock.now()
+                action, State.VERIFY_MECHANISM, "found_done", f"done as planned: {real.text}", acted_at=acted
             )
-        if view.wanted not in (meant, before):
-            text = f"models.config was changed by somebody else and names {sorted(view.wanted or ())}"
-            return self._move(action, State.NEEDS_HUMAN, "changed_by_others", text)
-        if self.clock.now() < self._again_at.get(action.id, 0.0):
+        if real.found is Found.OTHER:
+            return self._move(action, State.NEEDS_HUMAN, "changed_by_others", real.text)
+        if real.found in (Found.UNSEEN, Found.MOVING) or self.clock.now() < self._again_at.get(action.id, 0.0):
             return action
-        action = self._move(action, State.EXECUTING, "again", f"the same plan again: {action.text}")
-        return self._again(action, actions.switch(self.lookout, group, _plan(action)))
+        action = self._move(action, State.EXECUTING, "again", f"the same step again: {action.text}")
+        return self._again(action, landing.apply(_order(action)))
 
     def _again(self, action: Action, effect: Effect) -> Action:
         """After a touch of unknown outcome, "not now" means that it stays unknown."""
@@ -184,22 +276,27 @@ class Steps:
         return self._after(action, effect)
 
     def _verify_mechanism(self, action: Action, group: ServingGroup) -> Action:
-        view = self.lookout.look(group, action.model_name)
-        target = action.target_version
-        assert target is not None  # noqa: S101 - a plan names its target
+        """Wait until reality is as planned and stays so; then the next step, or the outcome."""
+        real = self._landing(action, group).look(_order(action))
         now = self.clock.now()
-        if not all(each.settled(target) for each in view.targets):
+        if real.found is not Found.DONE:
             self._stable_since.pop(action.id, None)
-            return self._wait(action, "waiting_for_switch", _unsettled(view, target), "switch_unverified")
+            return self._wait(action, "waiting_for_switch", real.text, "switch_unverified")
         since = self._stable_since.setdefault(action.id, now)
-        if now - since < self.settings().policy.stable_for:
-            return self._wait(action, "waiting_for_switch", f"{target} serves; is it stable?", "switch_unverified")
+        last = action.step + 1 >= action.steps
+        if last and now - since < self.settings().policy.stable_for:
+            return self._wait(action, "waiting_for_switch", f"{real.text}; is it stable?", "switch_unverified")
         del self._stable_since[action.id]
-        return self._move(
-            action, State.VERIFY_OUTCOME, "switched", f"{target} serves alone and stable",
-            available_at=action.available_at or since,
-            deadline=now + self.settings().policy.recover_within,
-        )  # fmt: skip
+        if not last:
+            action = self._move(action, State.EXECUTING, "next_step", real.text, step=action.step + 1)
+            return self._after(action, self._landing(action, group).apply(_order(action)))
+        changes = {
+            "available_at": action.available_at or since,
+            "deadline": now + self.settings().policy.recover_within,
+        }
+        if action.effect == "none" or action.target_version is None:
+            return self._move(action, State.SUCCEEDED, "done", real.text, recovered_at=now, **changes)
+        return self._move(action, State.VERIFY_OUTCOME, "switched", f"{real.text}, stable", **changes)
 
     def _verify_outcome(self, action: Action, _group: ServingGroup) -> Action:
         found = self.judge.recovery(action, self.prometheus())
@@ -212,26 +309,47 @@ class Steps:
             return self._move(action, State.INEFFECTIVE, "ineffective", found.text, evidence=evidence)
         return self._wait(action, "waiting_for_recovery", found.text, "outcome_unverified")
 
-    def _ineffective(self, action: Action, _group: ServingGroup) -> Action:
+    def _ineffective(self, action: Action, group: ServingGroup) -> Action:
+        """Go one version further back, as often as the policy allows; then a person is called."""
+        policy = self.settings().policy
+        rule = policy.rule(action.serving, action.model_name, action.alertname)
+        assert action.target_version is not None  # noqa: S101 - only what restores is measured
         text = f"went back to {action.target_version}, which is bad as well: {action.text}"
-        return self._move(action, State.NEEDS_HUMAN, "ineffective", text)
+        tried = replace(action, tried=(*action.tried, action.target_version), attempt=action.attempt + 1)
+        if action.source != "alert" or tried.attempt > rule.attempts_max:
+            return self._move(action, State.NEEDS_HUMAN, "ineffective", text)
+        view = self.lookout.look(group, action.model_name)
+        choice = self.judge.choice(tried, view)
+        spent = exhausted(self.clock.now(), policy.guards.limits, self.journal.actions.past(tried))
+        over = spent if spent and spent.reason != "cool_down" else None  # an escalation is part of the same rollback
+        if choice.target is None or over or view.unreachable:
+            why = view.unreachable or (over.text if over else f"no older version is eligible: {choice}")
+            return self._move(action, State.NEEDS_HUMAN, "ineffective", f"{text}; {why}")
+        meant = replace(
+            tried, target_version=choice.target, step=0, expected=tuple(sorted(view.serves)),
+            wanted_before=None if view.wanted is None else tuple(sorted(view.wanted)),
+        )  # fmt: skip
+        planned = self._landing(meant, group).plan(_order(meant))
+        if not isinstance(planned, Planned):
+            return self._move(action, State.NEEDS_HUMAN, "ineffective", f"{text}; {planned.text}")
+        return self._move(
+            action, State.PLANNED, "escalated", f"{text}; going further back to {choice.target}",
+            tried=meant.tried, attempt=meant.attempt, target_version=meant.target_version, expected=meant.expected,
+            wanted_before=meant.wanted_before, plan=planned.document, step=0, steps=planned.steps, armed_at=None,
+            acted_at=None, available_at=None,
+        )  # fmt: skip
+
+    def _landing(self, action: Action, group: ServingGroup) -> Landing:
+        """The action's landing; for a drill one that touches nothing."""
+        policy = self.settings().policy
+        label = policy.rule(action.serving, action.model_name, action.alertname).label
+        found = landing_of(action.landing, label, policy, group, self.lookout)
+        return NoEffect(found) if action.effect == "none" else found
 
 
-def _plan(action: Action) -> actions.Plan:
-    assert action.target_version is not None  # noqa: S101 - a plan names its target
+def _order(action: Action) -> Order:
     before = None if action.wanted_before is None else frozenset(action.wanted_before)
-    target = action.target_version
-    return actions.Plan(action.model_name, (target,), target, frozenset(action.expected), before)
-
-
-def _unsettled(view: ModelView, target: int) -> str:
-    """What keeps the switch from being done, with the server's own words where a load failed."""
-    lines = []
-    for each in view.targets:
-        if each.error or each.settled(target):
-            lines += [f"{each.name}: {each.error}"] if each.error else []
-            continue
-        states = ", ".join(f"{status.version} {status.state.name}" for status in each.versions) or "no versions"
-        failure = each.failure(target)
-        lines.append(f"{each.name}: {states}" + (f"; {target} failed: {failure}" if failure else ""))
-    return "; ".join(lines)
+    return Order(
+        action.id, action.step_key, action.serving, action.model_name, action.bad_version, action.target_version,
+        action.alertname, action.fence, frozenset(action.expected), before, action.step, action.plan,
+    )  # fmt: skip

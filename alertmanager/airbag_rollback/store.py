@@ -27,11 +27,11 @@ from airbag.serving.groups import Retention, ServingGroup, Servings
 from airbag.serving.model_config import ModelConfigFile, policy_of
 from airbag.serving.proto.tfs_pb2 import ModelConfig
 from airbag.serving.reader import Reader
-from airbag_rollback.config import Policy
-from airbag_rollback.engine.target import Candidate, choose
+from airbag_rollback.engine.target import Candidate, Rules, choose
 from airbag_rollback.journal import JournalError
 from airbag_rollback.journal.peek import Peek, peek
 from airbag_rollback.look import Lookout, ModelView, endpoint
+from airbag_rollback.policy import Policy
 
 
 class NotVisible(AirbagError):
@@ -190,7 +190,7 @@ class Store:
             else Candidate(version, present=facts.complete)
             for version, facts in repository.versions.items()
         ]
-        choices = (choose(candidates, suspect, self.policy.soak_min).target for suspect in view.serves)
+        choices = (choose(candidates, suspect, Rules(self.policy.soak_min)).target for suspect in view.serves)
         return Uses(targets=frozenset(target for target in choices if target is not None))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airbag_rollback.engine import states
 from airbag_rollback.engine.decide import Kind, Question, Situation, decide
 from airbag_rollback.engine.states import State
-from airbag_rollback.engine.target import Candidate, Choice, choose
+from airbag_rollback.engine.target import Candidate, Choice, Rules, choose
 from airbag_rollback.engine.verdict import Bad, Measurement, Verdict, judge
 
 BAD = Measurement(0.9, 0.05, 500, 20, 0.5)
@@ -112,7 +112,7 @@ def test_nothing_but_a_bad_suspect_and_a_good_baseline_gives_a_plan(
 
 @given(st.lists(st.builds(Candidate, st.integers(1, 9), st.floats(0, 100), st.booleans(), st.none() | st.booleans())))
 def test_a_target_has_proof_and_every_newer_version_has_a_reason_against_it(candidates: list[Candidate]) -> None:
-    choice = choose(candidates, suspect=6, soak_min=10.0)
+    choice = choose(candidates, 6, Rules(soak_min=10.0))
     refused = {version for version, _ in choice.refused}
     if choice.target is not None:
         assert any(
@@ -133,7 +133,7 @@ def test_a_target_has_proof_and_every_newer_version_has_a_reason_against_it(cand
     ],
 )
 def test_a_refused_target_says_why(candidate: Candidate, why: str) -> None:
-    assert choose([candidate], 6, 10.0) == Choice(None, ((candidate.version, why),))
+    assert choose([candidate], 6, Rules(soak_min=10.0)) == Choice(None, ((candidate.version, why),))
 
 
 @pytest.mark.parametrize("before", State)
@@ -148,8 +148,8 @@ def test_a_transition_outside_the_table_is_an_error_that_names_both_sides(before
 
 def test_the_only_way_to_touch_a_server_leads_through_armed_or_unknown() -> None:
     before = {state for state, following in states.TRANSITIONS.items() if State.EXECUTING in following}
-    assert before == {State.ARMED, State.UNKNOWN}
-    assert {state for state, following in states.TRANSITIONS.items() if State.ARMED in following} == {State.PLANNED}
+    assert before == {State.ARMED, State.UNKNOWN, State.VERIFY_MECHANISM}
+    assert {state for state, following in states.TRANSITIONS.items() if State.ARMED in following} == {State.LEASED}
 
 
 def test_every_state_is_in_the_table_and_every_open_one_can_reach_a_person() -> None:
@@ -162,4 +162,4 @@ def test_every_state_is_in_the_table_and_every_open_one_can_reach_a_person() -> 
 def test_no_action_goes_on_where_it_stood_once_it_may_have_touched(state: State) -> None:
     after = states.after_restart(state)
     assert after is state or after in states.TRANSITIONS[state]
-    assert (after is State.UNKNOWN) is (state in states.TOUCHING)
+    assert (after is State.UNKNOWN) is (state in states.MAY_HAVE_TOUCHED)

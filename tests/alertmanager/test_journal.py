@@ -19,7 +19,7 @@ SUSPECT = Suspect("main", "digits", 3, "AirbagErrorRatioHigh", None)
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    found = open_journal(tmp_path / "journal.sqlite")
+    found = open_journal(tmp_path / "journal.sqlite", b"key")
     yield found
     found.close()
 
@@ -70,8 +70,8 @@ def test_many_threads_open_one_action(journal: Journal) -> None:
         ((State.EVALUATING, State.BLOCKED), False),
         ((State.EVALUATING, State.NEEDS_HUMAN), False),
         ((State.EVALUATING, State.SUPPRESSED), True),
-        ((State.EVALUATING, State.PLANNED, State.ARMED, State.EXECUTING, State.FAILED), True),
-        ((State.EVALUATING, State.PLANNED, State.ARMED, State.EXECUTING, State.VERIFY_MECHANISM,
+        ((State.EVALUATING, State.PLANNED, State.LEASED, State.ARMED, State.EXECUTING, State.FAILED), True),
+        ((State.EVALUATING, State.PLANNED, State.LEASED, State.ARMED, State.EXECUTING, State.VERIFY_MECHANISM,
           State.VERIFY_OUTCOME, State.SUCCEEDED), False),
     ],
 )  # fmt: skip
@@ -85,10 +85,10 @@ def test_a_second_report_opens_an_action_only_when_nothing_was_done(
 
 
 def test_one_action_at_a_time_may_touch_a_model(journal: Journal) -> None:
-    moved(journal, opened(journal), State.EVALUATING, State.PLANNED, State.ARMED)
+    moved(journal, opened(journal), State.EVALUATING, State.PLANNED, State.LEASED, State.ARMED)
     other = moved(journal, opened(journal, 4), State.EVALUATING, State.PLANNED)
     with pytest.raises(Overtaken, match="another action already touches digits on main"):
-        moved(journal, other, State.ARMED)
+        moved(journal, other, State.LEASED)
     assert journal.actions.busy(other)
 
 
@@ -103,17 +103,17 @@ def test_the_end_and_the_message_about_it_are_written_together(journal: Journal)
 
 def test_events_cannot_be_changed_or_deleted(journal: Journal) -> None:
     opened(journal)
-    for statement in ("UPDATE events SET text = 'x'", "DELETE FROM events"):
+    for statement in ("UPDATE audit SET record = 'x'",):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"), journal.database.write() as connection:
             connection.execute(statement)
 
 
 def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path / "j.sqlite")
+    journal = open_journal(tmp_path / "j.sqlite", b"key")
     journal.deliveries.accept(b"body", 99.0)
     action = moved(journal, opened(journal), State.EVALUATING)
     journal.close()
-    journal = open_journal(tmp_path / "j.sqlite")
+    journal = open_journal(tmp_path / "j.sqlite", b"key")
     assert [delivery.body for delivery in journal.deliveries.pending()] == [b"body"]
     assert journal.actions.open() == [action]
     assert journal.database.rows("PRAGMA journal_mode") == [("wal",)]
@@ -123,26 +123,26 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
 
 def test_a_journal_of_another_schema_or_a_damaged_one_stops_the_start(tmp_path: Path) -> None:
     path = tmp_path / "j.sqlite"
-    open_journal(path).close()
+    open_journal(path, b"key").close()
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = '99'")
     connection.close()
-    with pytest.raises(StartError, match="has schema 99, this Airbag writes 1"):
-        open_journal(path)
+    with pytest.raises(StartError, match="has schema 99, this Airbag writes 2"):
+        open_journal(path, b"key")
     path.write_bytes(b"not a database" * 500)
     with pytest.raises(StartError, match="file is not a database"):
-        open_journal(path)
+        open_journal(path, b"key")
 
 
 def test_a_second_process_on_the_same_journal_is_refused(journal: Journal, tmp_path: Path) -> None:
     with pytest.raises(StartError, match="another process holds it"):
-        open_journal(tmp_path / "journal.sqlite")
+        open_journal(tmp_path / "journal.sqlite", b"key")
 
 
 def test_a_place_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StartError, match="Make its folder writable, or change `journal`"):
-        open_journal(tmp_path / "file" / "journal.sqlite")
+        open_journal(tmp_path / "file" / "journal.sqlite", b"key")
 
 
 def look(journal: Journal, now: float, *serves: int, wanted: tuple[int, ...] | None = None) -> int:

@@ -8,7 +8,8 @@ import pytest
 
 from airbag.config import load, replace_tokens
 from airbag.errors import ConfigError
-from airbag_rollback.config import Policy, load_settings
+from airbag_rollback.config import load_settings
+from airbag_rollback.policy import Policy
 from tests.fakes.binaries import ROOT
 from tests.fakes.rollback import TOKEN, Surroundings
 
@@ -33,7 +34,10 @@ def test_a_watch_is_on_unless_it_is_turned_off(around: Surroundings) -> None:
 def test_the_shipped_files_work_together_once_the_places_are_local(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t")
     (tmp_path / "exporters.yml").write_text((ROOT / "exporters" / "exporters.yml").read_text())
-    tokens = {"/etc/airbag": str(tmp_path), "/run/secrets/airbag_webhook_token": str(tmp_path / "token")}
+    tokens = {
+        "/etc/airbag": str(tmp_path), "/run/secrets/airbag_webhook_token": str(tmp_path / "token"),
+        "/run/secrets/airbag_audit_key": str(tmp_path / "token"),
+    }  # fmt: skip
     (tmp_path / "policy.yml").write_text(replace_tokens(SHIPPED.read_text(), tokens))
     settings = load_settings(tmp_path / "policy.yml")
     assert [group.name for group in settings.servings.servings] == ["main"]
@@ -47,7 +51,7 @@ def test_a_bare_off_is_the_mode_off_although_yaml_reads_false(around: Surroundin
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mode": "atuo"}, "mode: input should be 'off', 'observe' or 'auto', not 'atuo'"),
+        ({"mode": "atuo"}, "mode: input should be 'off', 'observe', 'approve' or 'auto', not 'atuo'"),
         ({"prometheus_url": "prometheus:9090"}, "prometheus_url: should be http(s)://HOST:PORT"),
         ({"prometheus_url": "http://user:secret@host"}, "prometheus_url: should be http(s)://HOST:PORT"),
         ({"alertmanager_urls": "[]"}, "alertmanager_urls: list should have at least 1 item"),

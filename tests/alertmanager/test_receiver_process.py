@@ -243,7 +243,7 @@ def test_killed_while_the_server_holds_the_reload_it_reads_reality_and_acts_once
         until(lambda: reached(second, "VERIFY_OUTCOME") or reached(second, "SUCCEEDED"), timeout=20, what="the switch")
         (action,) = second.actions()
         events = [event["after"] for event in second.get(f"/v1/actions/{action['id']}")["events"]]
-        assert events[5:7] == ["UNKNOWN", "VERIFY_MECHANISM"]
+        assert events[6:8] == ["UNKNOWN", "VERIFY_MECHANISM"]
     assert switched(around)
     assert around.serving.reloads == 1
 
@@ -279,8 +279,8 @@ def test_a_clean_end_waits_for_a_reload_in_progress_and_writes_down_what_came_of
     with process(around) as again:
         (action,) = again.actions()
         path = f"/v1/actions/{action['id']}"
-        until(lambda: len(again.get(path)["events"]) > 6, what="the first turn")
-        events = [each["after"] for each in again.get(path)["events"]][4:7]
+        until(lambda: len(again.get(path)["events"]) > 7, what="the first turn")
+        events = [each["after"] for each in again.get(path)["events"]][5:8]
         assert events == ["EXECUTING", "VERIFY_MECHANISM", "UNKNOWN"]
         until(lambda: again.actions()[0]["available_at"], timeout=20, what="the switch")
     assert around.serving.reloads == 1

@@ -16,8 +16,8 @@ from airbag.config import load
 from airbag.repository import checksum
 from airbag.serving.groups import load_servings
 from airbag.serving.model_config import ModelConfigFile
-from airbag_rollback.config import Policy
 from airbag_rollback.look import Lookout
+from airbag_rollback.policy import Policy
 from airbag_rollback.prune import prune
 from airbag_rollback.store import Store, Survey
 from tests.fakes import saved_models

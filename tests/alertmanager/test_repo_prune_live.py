@@ -55,7 +55,7 @@ def files_of(folder: Path, policy: str) -> None:
     (folder / "token").write_text("a token")
     (folder / "policy.yml").write_text(
         "exporters_file: exporters.yml\nprometheus_url: http://127.0.0.1:9\nalertmanager_urls: [http://127.0.0.1:9]\n"
-        "webhook_token: {file: token}\njournal: journal.sqlite\n"
+        "webhook_token: {file: token}\naudit_key: {file: token}\njournal: journal.sqlite\n"
     )
 
 

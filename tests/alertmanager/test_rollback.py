@@ -33,7 +33,7 @@ def test_a_bad_release_is_rolled_back_and_every_stage_has_its_time(desk: Bench) 
     assert times == sorted(times, key=lambda at: at or 0.0)
     states = [event.after for event in desk.receiver.journal.actions.events(action.id)]
     assert states == [
-        "RECEIVED", "EVALUATING", "PLANNED", "ARMED", "EXECUTING", "VERIFY_MECHANISM", "VERIFY_OUTCOME", "SUCCEEDED",
+        "RECEIVED", "EVALUATING", "PLANNED", "LEASED", "ARMED", "EXECUTING", "VERIFY_MECHANISM", "VERIFY_OUTCOME", "SUCCEEDED",
     ]  # fmt: skip
 
 
@@ -342,7 +342,7 @@ def test_a_reload_that_is_always_refused_is_not_hammered_and_ends_with_a_person(
 
 def test_a_release_between_plan_and_touch_ends_the_plan(desk: Bench) -> None:
     desk.post(alert())
-    desk.turn(3)
+    desk.turn(4)
     assert [action.state for action in desk.actions()] == [State.ARMED]
     desk.around.version_on_disk(4)
     desk.around.release(3, 4)
@@ -473,7 +473,7 @@ def test_another_writer_who_never_lets_go_is_waited_for_and_then_a_person_is_tol
     try:
         taken.wait(10)
         desk.post(alert())
-        desk.turn(4)
+        desk.turn(5)
         assert [action.state for action in desk.actions()] == [State.BLOCKED]
         desk.watch(61)
         desk.settle()
@@ -563,7 +563,7 @@ def test_a_server_that_falls_back_while_it_is_watched_is_not_stable(desk: Bench)
 
 def test_a_version_that_is_still_coming_up_keeps_the_switch_from_being_done(desk: Bench) -> None:
     desk.post(alert())
-    desk.turn(4)
+    desk.turn(5)
     desk.around.serving.models["digits"][4] = 20
     for _ in range(3):
         desk.watch(5)

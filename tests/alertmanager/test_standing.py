@@ -112,7 +112,7 @@ def test_before_the_first_watchdog_the_time_of_the_start_stands_for_it(desk: Ben
 
 
 def test_a_journal_that_cannot_be_read_costs_only_what_stands_in_it(desk: Bench, tmp_path: Path) -> None:
-    closed = open_journal(tmp_path / "closed.sqlite")
+    closed = open_journal(tmp_path / "closed.sqlite", b"key")
     closed.close()
     shown = {family.name: family.samples for family in standing(desk, closed).collect()}
     assert shown["airbag_rollback_needs_human"] == []

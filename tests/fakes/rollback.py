@@ -28,6 +28,7 @@ from tests.fakes.serving_state import StatefulServing, stateful_serving
 from tests.fakes.wait import until
 
 TOKEN = "correct-horse-battery"
+AUDIT_KEY = "a key that nobody else has"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 MODELS_CONFIG = """\
@@ -90,6 +91,7 @@ class Surroundings:
             "    models: [{name: digits}, {name: other}]\n"
         )
         (self.folder / "token").write_text(TOKEN)
+        (self.folder / "audit_key").write_text(AUDIT_KEY)
         self.write_policy()
 
     def write_policy(self, **changes: str) -> None:
@@ -98,7 +100,8 @@ class Surroundings:
         lines = {
             "exporters_file": "exporters.yml", "prometheus_url": self.prometheus.url,
             "alertmanager_urls": f"[{self.alertmanager.url}]", "webhook_token": "{file: token}",
-            "journal": "journal/journal.sqlite", "mode": "auto", "release_window": "1h", "soak_min": "1s",
+            "journal": "journal/journal.sqlite", "audit_key": "{file: audit_key}", "mode": "auto",
+            "release_window": "1h", "soak_min": "1s",
             "decide_within": "30s", "switch_within": "60s", "stable_for": "1s", "recover_within": "60s",
         } | self.policy  # fmt: skip
         self.policy_file.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))

@@ -12,10 +12,10 @@ from airbag.config import load
 from airbag.errors import ConfigError, Problem
 from airbag.process import log_options
 from airbag.serving.groups import ServingGroup, Servings, load_servings
-from airbag_rollback import actions
-from airbag_rollback.actions import NotReleased
-from airbag_rollback.config import Policy
+from airbag_rollback.actions.release import NotReleased
+from airbag_rollback.actions.release import release as put_live
 from airbag_rollback.look import Lookout, ModelView
+from airbag_rollback.policy import Policy
 
 _OLD_NEWS = 5.0
 """Seconds in which a failure that stood there before the release may be left over from then."""
@@ -36,7 +36,7 @@ def release(model: str, version: int, serving: str | None, config_file: Path, no
     lookout = Lookout()
     try:
         before = lookout.look(group, model)
-        both = actions.release(lookout, group, model, version)
+        both = put_live(lookout, group, model, version)
         click.echo(f"{model} on {group.name}: models.config names {' and '.join(map(str, sorted(both)))}")
         if not no_wait:
             for line in _progress(lookout, group, model, version, before, timeout):

@@ -18,8 +18,8 @@ from airbag.repository import Changed, checksum
 from airbag.serving.groups import load_servings
 from airbag_rollback import prune as pruning
 from airbag_rollback.commands import repo_text as text
-from airbag_rollback.config import Policy
 from airbag_rollback.look import Lookout
+from airbag_rollback.policy import Policy
 from airbag_rollback.prune import Removal, Unfinished
 from airbag_rollback.store import Store, Survey
 

@@ -16,8 +16,8 @@ from airbag.errors import ConfigError
 from airbag.process import log_options
 from airbag.serving.groups import Servings, load_servings
 from airbag.serving.values import State
-from airbag_rollback.config import Policy
 from airbag_rollback.look import Lookout
+from airbag_rollback.policy import Policy
 
 
 @click.command()

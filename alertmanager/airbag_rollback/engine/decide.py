@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from airbag_rollback.engine.guards import Held
+from airbag_rollback.engine.states import Source
 from airbag_rollback.engine.target import Choice
 from airbag_rollback.engine.verdict import Bad, Measurement, Verdict, judge
+from airbag_rollback.engine.world import World, WorldLimits, suspects
 
-Mode = Literal["off", "observe", "auto"]
+Mode = Literal["off", "observe", "approve", "auto"]
 
 
 class Kind(StrEnum):
     """What to do with an alert."""
 
     SUPPRESS = "suppress"  # nothing to do
-    WAIT = "wait"  # ask again
+    WAIT = "wait"  # no verdict yet: ask again
+    HOLD = "hold"  # a guard says no for now: ask again, and tell people
+    ASK = "ask"  # a person's word is missing
     PAGE = "page"  # a person decides
     PLAN = "plan"  # go back
 
@@ -29,6 +34,7 @@ class Decision:
     reason: str
     text: str
     target: int | None = None
+    until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,9 @@ class Question:
     """Everything a decision rests on. `compares` is False for signals that have no history to compare with.
 
     `alert_at` is when the alert's cause was seen; None when nobody said. A signal that `yields` pages nobody and holds
-    nothing up when it cannot be compared: other signals may know more.
+    nothing up when it cannot be compared: other signals may know more. `beside` is what the version to go back to
+    measures in the same window, where both serve. A landing that does not `restore` needs neither target nor baseline.
+    `held` is the guard that says no. An action that was `approved`, and one that a person asked for, passes the guards.
     """
 
     mode: Mode
@@ -68,13 +76,26 @@ class Question:
     baseline: Measurement | None = None
     alert_at: float | None = None
     yields: bool = False
+    source: Source = "alert"
+    restores: bool = True
+    beside: Measurement | None = None
+    world: World = field(default_factory=World)
+    world_limits: WorldLimits = field(default_factory=WorldLimits)
+    held: Held | None = None
+    approved_by: str = ""
 
 
 def decide(ask: Question) -> Decision:
-    """Only a bad suspect with a good version to go back to gives a plan; everything else says why not."""
+    """Only a bad suspect with a good version to go back to gives a plan; everything else says why not.
+
+    What a person or a drill asks for needs no verdict, yet the same servers, the same peace and a usable target.
+    """
+    if ask.source != "alert":
+        return _unseen(ask) or _not_there(ask) or _busy(ask) or _no_target(ask) or _ordered(ask)
     return (
-        _off(ask) or _gone(ask) or _not_bad(ask) or _not_the_release(ask) or _no_target(ask) or _the_world(ask)
-        or _plan(ask)
+        _off(ask) or _unseen(ask) or _gone(ask) or _busy(ask) or _not_bad(ask)
+        or _not_the_release(ask) or _no_target(ask) or _the_world(ask) or _observed(ask) or _held(ask)
+        or _approval(ask) or _plan(ask)
     )  # fmt: skip
 
 
@@ -84,17 +105,31 @@ def _off(ask: Question) -> Decision | None:
     return None
 
 
+def _unseen(ask: Question) -> Decision | None:
+    if ask.situation.unreachable:
+        return Decision(Kind.WAIT, "server_unreachable", f"what serves cannot be seen: {ask.situation.unreachable}")
+    return None
+
+
+def _busy(ask: Question) -> Decision | None:
+    return Decision(Kind.WAIT, "busy", "another action touches this model") if ask.situation.busy else None
+
+
 def _gone(ask: Question) -> Decision | None:
     """A signal with a history is about what serves, the others (a load that failed) are about what is wanted."""
     where = ask.situation
-    if where.unreachable:
-        return Decision(Kind.WAIT, "server_unreachable", f"what serves cannot be seen: {where.unreachable}")
     if ask.compares and ask.suspect not in where.serves:
         return Decision(Kind.SUPPRESS, "superseded", f"{ask.suspect} does not serve, {_list(where.serves)} does")
     if not ask.compares and where.wanted is not None and ask.suspect not in where.wanted:
         return Decision(Kind.SUPPRESS, "superseded", f"{ask.suspect} is not wanted, {_list(where.wanted)} is")
-    if where.busy:
-        return Decision(Kind.WAIT, "busy", "another action touches this model")
+    return None
+
+
+def _not_there(ask: Question) -> Decision | None:
+    where = ask.situation
+    if ask.suspect not in where.serves | (where.wanted or frozenset()):
+        text = f"{ask.suspect} neither serves nor is wanted, {_list(where.serves)} serves"
+        return Decision(Kind.SUPPRESS, "superseded", text)
     return None
 
 
@@ -117,6 +152,8 @@ def _is_older_than_the_alert(ask: Question) -> bool:
 
 
 def _not_the_release(ask: Question) -> Decision | None:
+    if not ask.restores:
+        return None
     released = ask.situation.released_at
     if released is None:
         return Decision(Kind.PAGE, "release_unknown", f"{ask.suspect} is bad, but nobody saw it being released")
@@ -128,18 +165,25 @@ def _not_the_release(ask: Question) -> Decision | None:
 
 
 def _no_target(ask: Question) -> Decision | None:
+    if not ask.restores:
+        return None
     if ask.choice.target is None:
-        return Decision(Kind.PAGE, "no_eligible_target", f"{ask.suspect} is bad, no eligible target: {ask.choice}")
-    if not ask.compares and ask.choice.target not in ask.situation.serves:
+        bad = "is bad, no" if ask.source == "alert" else "has no"
+        return Decision(Kind.PAGE, "no_eligible_target", f"{ask.suspect} {bad} eligible target: {ask.choice}")
+    if ask.source == "alert" and not ask.compares and ask.choice.target not in ask.situation.serves:
         text = f"{ask.suspect} does not load, and {ask.choice.target} does not serve"
         return Decision(Kind.PAGE, "nothing_serves", text)
     return None
 
 
 def _the_world(ask: Question) -> Decision | None:
-    """Evidence that going back helps: the version to go back to did better when it served."""
-    if not ask.compares:
+    """Evidence that going back helps: the version to go back to did better, and nothing else explains the trouble."""
+    if not ask.compares or not ask.restores:
         return None
+    return _baseline(ask) or _beside(ask) or _around(ask)
+
+
+def _baseline(ask: Question) -> Decision | None:
     verdict = judge(ask.baseline or Measurement(), ask.bad)
     if verdict is Verdict.GOOD:
         return None
@@ -153,13 +197,55 @@ def _the_world(ask: Question) -> Decision | None:
     return Decision(kind, reason, f"{ask.suspect} is bad, but {text}: {verdict}")
 
 
+def _beside(ask: Question) -> Decision | None:
+    if ask.beside is None or judge(ask.beside, ask.bad) is not Verdict.BAD:
+        return None
+    text = f"{ask.suspect} is bad and so is {ask.choice.target} in the same window: it measures {ask.beside}"
+    return Decision(Kind.SUPPRESS if ask.yields else Kind.PAGE, "not_the_release", text)
+
+
+def _around(ask: Question) -> Decision | None:
+    found = suspects(ask.world, ask.world_limits)
+    if found is None:
+        return None
+    reason, text = found
+    return Decision(Kind.PAGE, reason, f"{ask.suspect} is bad ({ask.measured}), but likely not by its release: {text}")
+
+
+def _observed(ask: Question) -> Decision | None:
+    if ask.mode == "observe":
+        return Decision(Kind.SUPPRESS, "mode_observe", f"would {_sentence(ask)}", ask.choice.target)
+    return None
+
+
+def _held(ask: Question) -> Decision | None:
+    if ask.held is None or ask.approved_by:
+        return None
+    text = f"{ask.held.text}; would {_sentence(ask)}"
+    return Decision(Kind.HOLD, ask.held.reason, text, ask.choice.target, ask.held.until)
+
+
+def _approval(ask: Question) -> Decision | None:
+    if ask.mode != "approve" or ask.approved_by:
+        return None
+    return Decision(Kind.ASK, "approval", f"waits for approval to {_sentence(ask)}", ask.choice.target)
+
+
 def _plan(ask: Question) -> Decision:
+    by = f" (approved by {ask.approved_by})" if ask.approved_by else ""
+    return Decision(Kind.PLAN, "bad", f"{_sentence(ask)}{by}", ask.choice.target)
+
+
+def _ordered(ask: Question) -> Decision:
+    what = f"go from {ask.suspect} back to {ask.choice.target}" if ask.restores else f"act on {ask.suspect}"
+    return Decision(Kind.PLAN, "drill" if ask.source == "drill" else "ordered", what, ask.choice.target)
+
+
+def _sentence(ask: Question) -> str:
     target = ask.choice.target
     compared = f", {target} measured {ask.baseline} when it served" if ask.baseline else ""
-    text = f"{ask.suspect} measures {ask.measured}: bad{compared}"
-    if ask.mode == "observe":
-        return Decision(Kind.SUPPRESS, "mode_observe", f"would go back to {target}: {text}", target)
-    return Decision(Kind.PLAN, "bad", f"go back to {target}: {text}", target)
+    what = f"go back to {target}" if ask.restores else "act"
+    return f"{what}: {ask.suspect} measures {ask.measured}: bad{compared}"
 
 
 def _list(versions: frozenset[int]) -> str:

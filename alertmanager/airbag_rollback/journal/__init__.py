@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airbag_rollback.journal.actions import Actions
+from airbag_rollback.journal.audit import Audit
 from airbag_rollback.journal.database import Database, JournalError, Overtaken
 from airbag_rollback.journal.deliveries import Deliveries
 from airbag_rollback.journal.ledger import Ledger
 from airbag_rollback.journal.notes import Notes
 from airbag_rollback.journal.outbox import Outbox
+from airbag_rollback.journal.pauses import Pauses
+from airbag_rollback.journal.quarantine import Quarantine
 
 __all__ = ["Journal", "JournalError", "Overtaken", "open_journal"]
 
@@ -25,16 +28,20 @@ class Journal:
     ledger: Ledger
     outbox: Outbox
     notes: Notes
+    audit: Audit
+    pauses: Pauses
+    quarantine: Quarantine
 
     def close(self) -> None:
         """Close the database and let another process have it."""
         self.database.close()
 
 
-def open_journal(path: Path) -> Journal:
+def open_journal(path: Path, audit_key: bytes) -> Journal:
     """Open or create the journal; StartError when it cannot be written or another process holds it."""
     database = Database(path)
-    outbox = Outbox(database)
-    ledger = Ledger(database)
-    actions = Actions(database, outbox, ledger)
-    return Journal(database, Deliveries(database), actions, ledger, outbox, Notes(database))
+    audit, outbox, ledger = Audit(database, audit_key), Outbox(database), Ledger(database)
+    return Journal(
+        database, Deliveries(database), Actions(database, outbox, ledger, audit), ledger, outbox, Notes(database),
+        audit, Pauses(database, audit), Quarantine(database, audit),
+    )  # fmt: skip

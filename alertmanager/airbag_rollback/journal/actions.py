@@ -8,36 +8,66 @@ from typing import Any
 
 import msgspec
 
+from airbag_rollback.engine.guards import Past
 from airbag_rollback.engine.states import ENDED, REOPENS, TOUCHING, State, check
+from airbag_rollback.journal.audit import Audit
 from airbag_rollback.journal.database import Database, Overtaken
 from airbag_rollback.journal.ledger import Ledger
 from airbag_rollback.journal.outbox import Outbox
-from airbag_rollback.outcomes import outcome_alert
+from airbag_rollback.outcomes import messages
 from airbag_rollback.records import Action, Event, Suspect, action_key
 
 _OPEN = f"state NOT IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
 _TOUCHING = f"state IN ({', '.join(repr(str(state)) for state in sorted(TOUCHING))})"
 
 
-class Actions:
-    """The tables `actions` and `events`."""
+_ECHO = 120.0
+"""Seconds for which alerts about a version that was taken away are taken for echoes of the same trouble."""
 
-    def __init__(self, database: Database, outbox: Outbox, ledger: Ledger) -> None:
+_PAST = 7 * 86_400.0
+"""Seconds that the longest window of a budget may reach back."""
+
+
+class Actions:
+    """The tables `actions` and `effects`. Every transition is an audit record too."""
+
+    def __init__(self, database: Database, outbox: Outbox, ledger: Ledger, audit: Audit) -> None:
         self._database = database
         self._outbox = outbox
         self._ledger = ledger
+        self._audit = audit
 
     def open_for(self, suspect: Suspect, received_at: float, deadline: float) -> tuple[Action, bool]:
         """The action that answers for this suspect in the present epoch, and whether it is new.
 
-        An action that is open, has succeeded or waits for a person takes the alert as one more report.
+        An action that is open, has succeeded, was cancelled or waits for a person takes the alert as one more report.
+        So does the one that took this version away: its alerts go on for a while after it.
         """
-        with self._database.write() as connection:
+        with self._database.write():
             epoch = self._ledger.epoch(suspect.serving, suspect.model_name)
+            before = self._took_away(suspect, received_at)
+            if before is not None:
+                return before, False
             action = Action(
                 0, action_key(suspect, epoch), suspect.serving, suspect.model_name, suspect.version, epoch,
                 suspect.alertname, State.RECEIVED, 1, deadline, alert_at=suspect.alert_at, received_at=received_at,
             )  # fmt: skip
+            return self._insert(action, received_at)
+
+    def order(self, action: Action, now: float) -> tuple[Action, bool]:
+        """The action that a person or a drill asks for, and whether it is new: what is open answers for both.
+
+        `action` comes without id and key.
+        """
+        with self._database.write():
+            epoch = self._ledger.epoch(action.serving, action.model_name)
+            asked = f"{action.serving}/{action.model_name}/{epoch}/{action.bad_version}/{action.source}"
+            if action.source == "drill":  # one may follow another
+                asked += f"/{now}"
+            return self._insert(replace(action, key=asked, epoch=epoch), now)
+
+    def _insert(self, action: Action, now: float) -> tuple[Action, bool]:
+        with self._database.write() as connection:
             try:
                 cursor = connection.execute(
                     "INSERT INTO actions (key, serving, model_name, state, rev, document) VALUES (?, ?, ?, ?, ?, ?)",
@@ -47,12 +77,28 @@ class Actions:
                 return self._of_key(action.key), False
             action = replace(action, id=int(cursor.lastrowid or 0))
             connection.execute("UPDATE actions SET document = ? WHERE id = ?", (_document(action), action.id))
-            self._event(connection, action, "", received_at)
+            self._audit.transition(action, "", now, by=action.asked_by)
             return action, True
 
+    def _took_away(self, suspect: Suspect, received_at: float) -> Action | None:
+        """The action that is taking, or has just taken, this very version out of service."""
+        rows = self._database.rows(
+            "SELECT document FROM actions WHERE serving = ? AND model_name = ? ORDER BY id DESC LIMIT 1",
+            suspect.serving, suspect.model_name,
+        )  # fmt: skip
+        for action in (_action(document) for (document,) in rows):
+            is_it = action.bad_version == suspect.version and action.armed_at is not None and action.effect == "real"
+            late = action.ended_at is not None and received_at > action.ended_at + _ECHO
+            gone = suspect.version not in self._ledger.serves(suspect.serving, suspect.model_name)
+            if is_it and gone and not late and action.state in (*TOUCHING, State.SUCCEEDED):
+                return action
+        return None
+
     # Any below: the fields of Action, checked by `replace`.
-    def move(self, action: Action, to: State, now: float, reason: str = "", text: str = "", **changes: Any) -> Action:
-        """Write the transition with its event and, at an end, the message about it.
+    def move(
+        self, action: Action, to: State, now: float, reason: str = "", text: str = "", *, by: str = "", **changes: Any
+    ) -> Action:
+        """Write the transition with its audit record and, where people should hear of it, the message about it.
 
         IllegalTransition when the table forbids it; Overtaken when the action is not what the caller believes or
         another action already touches the same model; JournalError when the disk does not take it.
@@ -64,20 +110,47 @@ class Actions:
         )  # fmt: skip
         with self._database.write() as connection:
             repeated = self._tells_nothing_new(moved)
-            self._write(connection, action, moved)
-            self._event(connection, moved, action.state, now)
+            self._write(action, moved)
+            self._audit.transition(moved, action.state, now, by=by)
             if to is State.ARMED:
-                self._ledger.rolled_back(action.serving, action.model_name, action.bad_version)
-            alert = None if repeated else outcome_alert(moved, now)
-            if alert:
+                self._arm(connection, moved, now)
+            for alert in [] if repeated else messages(action, moved, now):
                 self._outbox.put(moved.id, alert, now)
         return moved
+
+    def _arm(self, connection: sqlite3.Connection, action: Action, now: float) -> None:
+        connection.execute(
+            "INSERT INTO effects (at, serving, model_name, action_id, target, fence) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            (now, action.serving, action.model_name, action.id, action.target_version, action.fence),
+        )
+        if action.effect == "real" and action.target_version is not None:
+            for version in {action.bad_version, *action.tried}:
+                self._ledger.rolled_back(action.serving, action.model_name, version)
+
+    def past(self, action: Action) -> Past:
+        """Real effects so far, other than this action's present attempt."""
+        rows = self._database.rows(
+            "SELECT at, serving = ? AND model_name = ? FROM effects WHERE at > ? "
+            "AND NOT (action_id = ? AND target IS ?) "
+            "AND action_id NOT IN (SELECT id FROM actions WHERE key LIKE '%/drill/%')",
+            action.serving, action.model_name, (action.received_at or 0.0) - _PAST, action.id, action.target_version,
+        )  # fmt: skip
+        return Past(tuple(at for at, of_model in rows if of_model), tuple(at for at, _ in rows))
+
+    def clear(self, action: Action, by: str, now: float) -> Action:
+        """Let the same release be acted on again, after an end that holds it. Overtaken when somebody was first."""
+        cleared = replace(action, rev=action.rev + 1, cleared_by=by, cleared_at=now)
+        with self._database.write():
+            self._write(action, cleared)
+            self._audit.append("cleared", {"by": by, "action_id": action.id}, now, action.id)
+        return cleared
 
     def note(self, action: Action, **changes: Any) -> Action:
         """Write something about the action without moving it. Raises as `move` does."""
         noted = replace(action, rev=action.rev + 1, **changes)
-        with self._database.write() as connection:
-            self._write(connection, action, noted)
+        with self._database.write():
+            self._write(action, noted)
         return noted
 
     def get(self, action_id: int) -> Action | None:
@@ -108,7 +181,7 @@ class Actions:
     def latest_that_need_a_human(self) -> list[Action]:
         """The latest action of every model for which that one ended with a call for a person."""
         rows = self._database.rows(
-            "SELECT document FROM actions WHERE state = ? "
+            "SELECT document FROM actions WHERE state = ? AND cleared_at IS NULL "
             "AND id IN (SELECT max(id) FROM actions GROUP BY serving, model_name)",
             State.NEEDS_HUMAN,
         )
@@ -116,13 +189,12 @@ class Actions:
 
     def events(self, action_id: int) -> list[Event]:
         """The transitions of one action, in order."""
-        rows = self._database.rows(
-            "SELECT at, before, after, reason, text FROM events WHERE action_id = ? ORDER BY seq", action_id
-        )
-        return [Event(*row) for row in rows]
+        return self._audit.transitions(action_id)
 
     def _of_key(self, key: str) -> Action:
-        rows = self._database.rows("SELECT document FROM actions WHERE key = ? ORDER BY id DESC", key)
+        rows = self._database.rows(
+            "SELECT document FROM actions WHERE key = ? AND cleared_at IS NULL ORDER BY id DESC", key
+        )
         return next(action for action in map(_action, (row for (row,) in rows)) if action.state not in REOPENS)
 
     def _tells_nothing_new(self, moved: Action) -> bool:
@@ -132,22 +204,17 @@ class Actions:
         )
         return any((_action(row).state, _action(row).reason) == (moved.state, moved.reason) for (row,) in rows)
 
-    def _write(self, connection: sqlite3.Connection, before: Action, after: Action) -> None:
-        try:
-            cursor = connection.execute(
-                "UPDATE actions SET state = ?, rev = ?, document = ? WHERE id = ? AND rev = ?",
-                (after.state, after.rev, _document(after), before.id, before.rev),
-            )
-        except sqlite3.IntegrityError as error:
-            raise Overtaken(f"another action already touches {before.model_name} on {before.serving}") from error
-        if cursor.rowcount != 1:
-            raise Overtaken(f"action {before.id} moved on while it was at {before.state}")
-
-    def _event(self, connection: sqlite3.Connection, action: Action, before: str, now: float) -> None:
-        connection.execute(
-            "INSERT INTO events (action_id, at, before, after, reason, text) VALUES (?, ?, ?, ?, ?, ?)",
-            (action.id, now, before, action.state, action.reason, action.text),
-        )
+    def _write(self, before: Action, after: Action) -> None:
+        with self._database.write() as connection:
+            try:
+                cursor = connection.execute(
+                    "UPDATE actions SET state = ?, rev = ?, cleared_at = ?, document = ? WHERE id = ? AND rev = ?",
+                    (after.state, after.rev, after.cleared_at, _document(after), before.id, before.rev),
+                )
+            except sqlite3.IntegrityError as error:
+                raise Overtaken(f"another action already touches {before.model_name} on {before.serving}") from error
+            if cursor.rowcount != 1:
+                raise Overtaken(f"action {before.id} moved on while it was at {before.state}")
 
 
 def _document(action: Action) -> bytes:

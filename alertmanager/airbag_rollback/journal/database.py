@@ -14,7 +14,7 @@ from airbag.disk import lock_file, sync_folder
 from airbag.errors import AirbagError, StartError
 from airbag_rollback.engine.states import REOPENS, TOUCHING, State
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 
 def _quoted(states: frozenset[State]) -> str:
@@ -29,28 +29,46 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE INDEX IF NOT EXISTS deliveries_pending ON deliveries (id) WHERE admitted_at IS NULL;
 CREATE TABLE IF NOT EXISTS actions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, serving TEXT NOT NULL, model_name TEXT NOT NULL,
-    state TEXT NOT NULL, rev INTEGER NOT NULL, document BLOB NOT NULL
+    state TEXT NOT NULL, rev INTEGER NOT NULL, cleared_at REAL, document BLOB NOT NULL
 );
-CREATE UNIQUE INDEX IF NOT EXISTS one_action_per_key ON actions (key) WHERE state NOT IN ({_quoted(REOPENS)});
+CREATE UNIQUE INDEX IF NOT EXISTS one_action_per_key ON actions (key)
+    WHERE state NOT IN ({_quoted(REOPENS)}) AND cleared_at IS NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS one_effect_per_model ON actions (serving, model_name)
     WHERE state IN ({_quoted(TOUCHING)});
 CREATE INDEX IF NOT EXISTS actions_of_model ON actions (serving, model_name, id);
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, action_id INTEGER NOT NULL REFERENCES actions (id), at REAL NOT NULL,
-    before TEXT NOT NULL, after TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL
+CREATE TABLE IF NOT EXISTS effects (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, serving TEXT NOT NULL, model_name TEXT NOT NULL,
+    action_id INTEGER NOT NULL REFERENCES actions (id), target INTEGER, fence INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS events_of_action ON events (action_id);
-CREATE TRIGGER IF NOT EXISTS events_are_not_changed BEFORE UPDATE ON events
-    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS events_are_not_deleted BEFORE DELETE ON events
-    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE UNIQUE INDEX IF NOT EXISTS one_effect_per_attempt ON effects (action_id, coalesce(target, -1));
+CREATE INDEX IF NOT EXISTS effects_of_model ON effects (serving, model_name, at);
+CREATE TABLE IF NOT EXISTS audit (
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, action_id INTEGER, record TEXT NOT NULL,
+    mac TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS audit_of_action ON audit (action_id) WHERE action_id IS NOT NULL;
+CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+CREATE TABLE IF NOT EXISTS leases (
+    name TEXT PRIMARY KEY, fence INTEGER NOT NULL, holder TEXT NOT NULL, boot TEXT NOT NULL, expires REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS pauses (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, serving TEXT NOT NULL, model_name TEXT NOT NULL, since REAL NOT NULL,
+    until REAL, by TEXT NOT NULL, reason TEXT NOT NULL, ended_at REAL, ended_by TEXT
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_pause ON pauses (serving, model_name) WHERE ended_at IS NULL;
+CREATE TABLE IF NOT EXISTS quarantine (
+    serving TEXT NOT NULL, model_name TEXT NOT NULL, version INTEGER NOT NULL, since REAL NOT NULL,
+    by TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (serving, model_name, version)
+);
 CREATE TABLE IF NOT EXISTS models (
     serving TEXT NOT NULL, model_name TEXT NOT NULL, epoch INTEGER NOT NULL, serves TEXT NOT NULL, wanted TEXT,
     seen_at REAL NOT NULL, PRIMARY KEY (serving, model_name)
 );
 CREATE TABLE IF NOT EXISTS ledger (
     id INTEGER PRIMARY KEY AUTOINCREMENT, serving TEXT NOT NULL, model_name TEXT NOT NULL, epoch INTEGER NOT NULL,
-    version INTEGER NOT NULL, since REAL NOT NULL, until REAL, rolled_back INTEGER NOT NULL DEFAULT 0
+    version INTEGER NOT NULL, since REAL NOT NULL, until REAL, rolled_back INTEGER NOT NULL DEFAULT 0,
+    requests REAL, bad_at REAL, good_at REAL, checksum TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS ledger_of_model ON ledger (serving, model_name, version);
 CREATE TABLE IF NOT EXISTS wants (
@@ -88,9 +106,19 @@ class Database:
         self._last_error = ""
         try:
             self._connection = _connect(path)
+            self.fence = self._next_fence()
         except BaseException:
             os.close(self._held)
             raise
+
+    def _next_fence(self) -> int:
+        """A higher token than any that was granted before."""
+        with self.write() as connection:
+            rows = connection.execute(
+                "INSERT INTO leases VALUES ('leader', 1, '', '', 0) "
+                "ON CONFLICT (name) DO UPDATE SET fence = fence + 1 RETURNING fence"
+            ).fetchall()
+            return int(rows[0][0])
 
     @property
     def last_error(self) -> str:

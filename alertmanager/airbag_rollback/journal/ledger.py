@@ -103,6 +103,11 @@ class Ledger:
         rows = self._database.rows("SELECT epoch FROM models WHERE serving = ? AND model_name = ?", serving, model)
         return int(rows[0][0]) if rows else 0
 
+    def serves(self, serving: str, model: str) -> frozenset[int]:
+        """What served by default when somebody last looked."""
+        rows = self._database.rows("SELECT serves FROM models WHERE serving = ? AND model_name = ?", serving, model)
+        return frozenset(json.loads(rows[0][0])) if rows else frozenset()
+
     def released_at(self, serving: str, model: str, version: int) -> float | None:
         """When the version was released: since when it is wanted without a break, else when it first served."""
         rows = self._database.rows(
@@ -119,10 +124,11 @@ class Ledger:
         """Every version that ever served here."""
         rows = self._database.rows(
             "SELECT version, sum(coalesce(until, ?) - since), max(rolled_back), "
-            "CASE WHEN count(until) = count(*) THEN max(until) END "
+            "CASE WHEN count(until) = count(*) THEN max(until) END, "
+            "sum(requests), max(bad_at), max(good_at), max(checksum) "
             "FROM ledger WHERE serving = ? AND model_name = ? GROUP BY version", now, serving, model,
         )  # fmt: skip
-        return [Served(version, soak, bool(bad), until) for version, soak, bad, until in rows]
+        return [Served(version, soak, bool(gone), *rest) for version, soak, gone, *rest in rows]
 
     def rolled_back(self, serving: str, model: str, version: int) -> None:
         """Never go back to this one."""

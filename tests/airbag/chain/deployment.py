@@ -14,7 +14,7 @@ from airbag.check_files import Paths, read_files
 from airbag.check_parts import JOBS, asking, fast_lane_facts, policy_facts
 from airbag.config import parse
 from airbag_exporters.config import ExportersConfig
-from airbag_rollback.config import Policy
+from airbag_rollback.policy import Policy
 from tests.fakes.binaries import ROOT
 
 EXPORTERS, POLICY = "exporters/exporters.yml", "alertmanager/policy.yml"
