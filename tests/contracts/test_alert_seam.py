@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from airbag.rules import PROFILES
 from airbag.serving.groups import load_servings
 from airbag_rollback.engine.states import State
-from airbag_rollback.outcomes import outcome_alert
+from airbag_rollback.outcomes import messages
 from airbag_rollback.records import Action, Suspect
 from airbag_rollback.signals import SIGNALS
 from airbag_rollback.webhook import Alert, suspect
@@ -24,12 +25,17 @@ CASES = sorted((ROOT / "tests" / "prometheus" / "rules").glob("*.yml"))
 
 
 def _outcomes() -> dict[str, dict[str, Any]]:
-    ends = [
-        Action(id=1, key="k", serving="main", model_name="digits", bad_version=3, epoch=1, alertname="A", state=state,
-               rev=1, deadline=0.0)
+    begun = Action(
+        id=1, key="k", serving="main", model_name="digits", bad_version=3, epoch=1, alertname="A",
+        state=State.RECEIVED, rev=1, deadline=0.0, reason="cool_down",
+    )  # fmt: skip
+    drill = replace(begun, source="drill")
+    alerts = [
+        alert
+        for action in (begun, drill)
         for state in State
-    ]  # fmt: skip
-    alerts = [alert for end in ends if (alert := outcome_alert(end, 0.0))]
+        for alert in messages(action, replace(action, state=state), 0.0)
+    ]
     return {alert["labels"]["alertname"]: alert for alert in alerts}
 
 

@@ -89,7 +89,7 @@ def test_a_token_that_there_is_not_is_refused_and_the_others_are_filled_in() -> 
 
 
 def test_the_profile_sets_the_pace_of_what_a_machine_acts_on() -> None:
-    for profile, every, hold in (("fast", "1s", "2s"), ("relaxed", "5s", "10s")):
+    for profile, every, hold in (("fast", "1s", "2s"), ("relaxed", "5s", "5s")):
         settings = RuleSettings(profile=profile)  # type: ignore[arg-type]
         files = build(settings, read_written(SOURCE))
         for text in files.values():
