@@ -46,6 +46,7 @@ class Receiver:
     path_watch: PathWatch
     lookout: Lookout
     people: People
+    judge: Judge
     not_acting_since: float | None = None
 
     def reload(self) -> None:
@@ -122,6 +123,7 @@ def assemble(
         PathWatch(path, lambda: current().policy.watchdog_within, alertmanagers(), clock),
         lookout,
         People(current, journal, lookout, clock, lambda: receiver.worker.wake()),
+        judge,
     )  # fmt: skip
     receiver.show_mode()
     registry.register(Standing(current, path, journal, lambda: receiver.not_acting_since))
