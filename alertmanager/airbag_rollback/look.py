@@ -12,6 +12,7 @@ from airbag.serving.groups import ServingGroup, Target
 from airbag.serving.model_config import Kind, ModelConfigFile, Snapshot
 from airbag.serving.reader import Reader
 from airbag.serving.values import Endpoint, State, VersionStatus
+from airbag_rollback import failpoints
 
 _BUSY = (State.START, State.LOADING, State.AVAILABLE)
 
@@ -86,7 +87,9 @@ class Lookout:
 
     def look(self, group: ServingGroup, model: str) -> ModelView:
         """What is true now. Never raises: what could not be read is in the view."""
+        failpoints.reached("before a look")
         targets = tuple(self._target(target, model) for target in group.targets)
+        failpoints.reached("after a look")
         if group.model_config_file is None:
             return ModelView(targets)
         try:

@@ -10,6 +10,7 @@ import requests
 
 from airbag.clock import Clock
 from airbag.errors import AirbagError
+from airbag_rollback import failpoints
 from airbag_rollback.journal import Journal
 from airbag_rollback.metrics import Metrics
 from airbag_rollback.outcomes import still_shown
@@ -37,6 +38,7 @@ class Alertmanagers:
         self._http.close()
 
     def _post(self, url: str, alert: Mapping[str, object]) -> bool:
+        failpoints.reached("before a post to Alertmanager")
         try:
             answer = self._http.post(
                 f"{url.rstrip('/')}/api/v2/alerts", json=[alert], timeout=3.0, allow_redirects=False
@@ -44,6 +46,7 @@ class Alertmanagers:
             problem = "" if answer.status_code == requests.codes.ok else f"HTTP {answer.status_code}"
         except requests.RequestException as error:
             problem = type(error).__name__
+        failpoints.reached("after a post to Alertmanager")
         self._metrics.notifications.labels("failed" if problem else "delivered").inc()
         if problem and url not in self._failing:
             log.warning("Alertmanager took no alert; trying on", extra={"url": url, "reason": problem})

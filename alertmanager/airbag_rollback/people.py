@@ -52,7 +52,7 @@ class People:
         if action.approved_by:
             raise NotNow(f"action {action_id} was approved by {action.approved_by} already")
         now = self._clock.now()
-        with self._journal.database.write():
+        with self._journal.database.write("approve"):
             approved = self._journal.actions.note(action, approved_by=by, approved_at=now)
             fields = {"by": by, "because": because, "action_id": action_id}
             self._journal.audit.append("approved", fields, now, action_id)

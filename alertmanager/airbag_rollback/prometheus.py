@@ -7,6 +7,7 @@ from collections.abc import Callable
 import requests
 
 from airbag.errors import Garbled, Refused, Unreachable
+from airbag_rollback import failpoints
 
 _NO_ANSWER = (502, 503, 504)
 
@@ -28,11 +29,13 @@ class Prometheus:
         answer is no vector of at most one element.
         """
         form = {"query": query, "timeout": f"{self._timeout:g}s"} | ({"time": f"{at:.3f}"} if at is not None else {})
+        failpoints.reached("before a query")
         try:
             answer = self._http.post(self._url, data=form, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             self._tell(0)
             raise Unreachable(f"Prometheus at {self._url} gave no answer: {type(error).__name__}") from error
+        failpoints.reached("after a query")
         self._tell(answer.status_code not in _NO_ANSWER)
         if answer.status_code in _NO_ANSWER:
             raise Unreachable(f"Prometheus at {self._url} answered {answer.status_code}", str(answer.status_code))

@@ -112,7 +112,7 @@ class Worker(threading.Thread):
         settings = self._steps.settings()
         now = self._clock.now()
         results = []
-        with self._journal.database.write():
+        with self._journal.database.write("admit"):
             for alert in webhook.read(delivery.body).alerts:
                 found = webhook.suspect(alert, settings.servings)
                 if isinstance(found, str):

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +84,10 @@ class Snapshot:
 class ModelConfigFile:
     """One models.config. Several processes and threads may use it; a symbolic link is followed and kept."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, reached: Callable[[str], None] = lambda _place: None) -> None:
+        """`reached` hears the name of every place of a replacement where a crash leaves something else behind."""
         self.path = Path(path)
+        self._reached = reached
         self._mutex = threading.RLock()
         self._depth = 0
 
@@ -148,14 +150,18 @@ class ModelConfigFile:
         target = self._target
         new = target.with_name(f"{target.name}.new.{os.getpid()}")
         spare = target.with_name(f"{target.name}.previous.{os.getpid()}")
+        self._reached("before models.config is written")
         try:
             _write_durably(new, data, target.stat())
+            self._reached("before the old models.config is kept")
             try:
                 os.link(target, spare)
             except OSError:  # a file system without hard links, or a file of somebody else
                 _write_durably(spare, target.read_bytes(), target.stat())
             os.replace(spare, target.with_name(f"{target.name}.previous"))  # noqa: PTH105 - one word for both renames
+            self._reached("before models.config is replaced")
             os.replace(new, target)  # noqa: PTH105
+            self._reached("after models.config is replaced")
             sync_folder(target.parent)
         except OSError as error:
             remedy = _REMEDIES.get(error.errno or 0, "see the system's log")

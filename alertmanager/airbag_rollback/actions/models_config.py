@@ -13,6 +13,7 @@ from airbag.errors import AirbagError, ConfigError
 from airbag.serving import control
 from airbag.serving.groups import ServingGroup
 from airbag.serving.model_config import FileError, Locked, ModelConfigFile, Snapshot, StaleGeneration, edit_versions
+from airbag_rollback import failpoints
 from airbag_rollback.actions.landing import Effect, Result
 from airbag_rollback.look import Lookout, base_path, endpoint, on_disk, wanted
 
@@ -45,7 +46,7 @@ def change(lookout: Lookout, group: ServingGroup, plan: Change) -> Effect:
     if group.model_config_file is None:
         text = f"no way to act: the serving {group.name} has no model_config_file in exporters.yml"
         return Effect(Result.IMPOSSIBLE, "no_model_config_file", text)
-    file = ModelConfigFile(group.model_config_file)
+    file = ModelConfigFile(group.model_config_file, failpoints.reached)
     try:
         with file.locked(LOCK_TIMEOUT):
             return _change_locked(lookout, group, file, plan)
@@ -95,8 +96,10 @@ def _tell(group: ServingGroup, snapshot: Snapshot) -> Effect:
     """The whole file to every server, also when one of them fails."""
     failures = []
     for target in group.targets:
+        failpoints.reached("before the reload of ", target.name)
         try:
             control.reload(endpoint(target), snapshot.config, timeout=RELOAD_TIMEOUT)
+            failpoints.reached("after the reload of ", target.name)
         except AirbagError as error:
             failures.append(f"{target.name}: {error}")
     if failures:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from airbag.http import Surface, Web, serve
 from airbag.process import process_options
+from airbag_rollback import failpoints
 from airbag_rollback.app import create_app, wants_token
 from airbag_rollback.config import load_settings
 from airbag_rollback.receiver import assemble
@@ -21,6 +23,7 @@ def receiver(config_file: Path, config_check: bool, web: Web) -> None:
     if config_check:
         click.echo(f"{config_file}: good")
         return
+    failpoints.arm(os.environ)
     surface = Surface(
         "airbag receiver", links=[("/docs", "API"), ("/openapi.json", "OpenAPI")],
         about="Takes alerts from Alertmanager, judges each anew, and rolls back a bad release.",

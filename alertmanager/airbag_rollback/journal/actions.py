@@ -59,7 +59,7 @@ class Actions:
 
         `action` comes without id and key.
         """
-        with self._database.write():
+        with self._database.write("order"):
             epoch = self._ledger.epoch(action.serving, action.model_name)
             asked = f"{action.serving}/{action.model_name}/{epoch}/{action.bad_version}/{action.source}"
             if action.source == "drill":  # one may follow another
@@ -108,7 +108,7 @@ class Actions:
         moved = replace(
             action, state=to, rev=action.rev + 1, reason=reason, text=text, ended_at=ended_at, **changes
         )  # fmt: skip
-        with self._database.write() as connection:
+        with self._database.write(f"{action.state}>{to}") as connection:
             repeated = self._tells_nothing_new(moved)
             self._write(action, moved)
             self._audit.transition(moved, action.state, now, by=by)
@@ -141,7 +141,7 @@ class Actions:
     def clear(self, action: Action, by: str, now: float) -> Action:
         """Let the same release be acted on again, after an end that holds it. Overtaken when somebody was first."""
         cleared = replace(action, rev=action.rev + 1, cleared_by=by, cleared_at=now)
-        with self._database.write():
+        with self._database.write("clear"):
             self._write(action, cleared)
             self._audit.append("cleared", {"by": by, "action_id": action.id}, now, action.id)
         return cleared
@@ -149,7 +149,7 @@ class Actions:
     def note(self, action: Action, **changes: Any) -> Action:
         """Write something about the action without moving it. Raises as `move` does."""
         noted = replace(action, rev=action.rev + 1, **changes)
-        with self._database.write():
+        with self._database.write("note"):
             self._write(action, noted)
         return noted
 

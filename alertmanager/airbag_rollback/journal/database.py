@@ -12,6 +12,7 @@ from typing import Any
 
 from airbag.disk import lock_file, sync_folder
 from airbag.errors import AirbagError, StartError
+from airbag_rollback import failpoints
 from airbag_rollback.engine.states import REOPENS, TOUCHING, State
 
 SCHEMA_VERSION = "2"
@@ -113,7 +114,7 @@ class Database:
 
     def _next_fence(self) -> int:
         """A higher token than any that was granted before."""
-        with self.write() as connection:
+        with self.write("fence") as connection:
             rows = connection.execute(
                 "INSERT INTO leases VALUES ('leader', 1, '', '', 0) "
                 "ON CONFLICT (name) DO UPDATE SET fence = fence + 1 RETURNING fence"
@@ -132,10 +133,10 @@ class Database:
             os.close(self._held)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, about: str = "") -> Iterator[sqlite3.Connection]:
         """A transaction: all of it is on the disk when the block ends, or nothing. JournalError when it cannot be.
 
-        Blocks may nest; the outermost commits.
+        Blocks may nest; the outermost commits. `about` names it for the crash tests.
         """
         with self._lock:
             if self._connection.in_transaction:
@@ -144,6 +145,7 @@ class Database:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
+                failpoints.reached("before the commit of ", about)
                 self._connection.execute("COMMIT")
             except BaseException as error:
                 self._give_up()
@@ -152,6 +154,7 @@ class Database:
                     raise JournalError(f"cannot write the journal {self._path}: {error}") from error
                 raise
             self._last_error = ""
+            failpoints.reached("after the commit of ", about)
 
     def _give_up(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # the disk that failed may also have ended the transaction

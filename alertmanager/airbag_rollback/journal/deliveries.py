@@ -19,7 +19,7 @@ class Deliveries:
 
     def accept(self, body: bytes, now: float) -> int:
         """Put a body on the disk and return its number. JournalError when it cannot be."""
-        with self._database.write() as connection:
+        with self._database.write("accept") as connection:
             cursor = connection.execute("INSERT INTO deliveries (received_at, body) VALUES (?, ?)", (now, body))
             return int(cursor.lastrowid or 0)
 
@@ -45,5 +45,5 @@ class Deliveries:
 
     def prune(self, now: float) -> None:
         """Forget deliveries that were admitted more than 30 days ago."""
-        with self._database.write() as connection:
+        with self._database.write("prune") as connection:
             connection.execute("DELETE FROM deliveries WHERE admitted_at < ?", (now - _KEPT,))

@@ -27,7 +27,7 @@ class Ledger:
         nothing: a server that restarts is no release.
         """
         if self._is_news(serving, model, serves, wanted, now):
-            with self._database.write():
+            with self._database.write("ledger"):
                 self._take_down(serving, model, serves, wanted, now)
         return self.epoch(serving, model)
 

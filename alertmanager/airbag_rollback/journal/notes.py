@@ -15,7 +15,7 @@ class Notes:
 
     def acting(self, acts: bool, now: float) -> float | None:
         """Take down whether the receiver may act from now on; since when it may not, or None. JournalError as usual."""
-        with self._database.write() as connection:
+        with self._database.write("acting") as connection:
             if acts:
                 connection.execute("DELETE FROM meta WHERE name = ?", (_NOT_ACTING,))
                 return None

@@ -37,5 +37,5 @@ class Outbox:
 
     def delivered(self, message: Message, now: float) -> None:
         """Never send it again."""
-        with self._database.write() as connection:
+        with self._database.write("outbox") as connection:
             connection.execute("UPDATE outbox SET delivered_at = ? WHERE id = ?", (now, message.id))

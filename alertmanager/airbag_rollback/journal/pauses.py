@@ -34,7 +34,7 @@ class Pauses:
 
     def begin(self, pause: Pause) -> None:
         """Take the place of the pause with the same scope, if there is one."""
-        with self._database.write() as connection:
+        with self._database.write("pause") as connection:
             self._end(pause.serving, pause.model_name, pause.by, pause.since)
             connection.execute(
                 "INSERT INTO pauses (serving, model_name, since, until, by, reason) VALUES (?, ?, ?, ?, ?, ?)",
@@ -45,7 +45,7 @@ class Pauses:
 
     def end(self, serving: str, model_name: str, by: str, now: float) -> bool:
         """End the pause with exactly this scope; whether there was one."""
-        with self._database.write():
+        with self._database.write("resume"):
             ended = self._end(serving, model_name, by, now)
             if ended:
                 self._audit.append("resumed", {"serving": serving, "model_name": model_name, "by": by}, now)

@@ -29,7 +29,7 @@ class ReadOnly(Database):
     def close(self) -> None:
         self._connection.close()
 
-    def write(self) -> NoReturn:
+    def write(self, about: str = "") -> NoReturn:  # noqa: ARG002 - as Database has it
         raise JournalError(f"the journal {self._path} is only read here")
 
 

@@ -15,7 +15,7 @@ class Quarantine:
 
     def put(self, serving: str, model_name: str, version: int, by: str, reason: str, now: float) -> None:
         """Quarantine a version; again for one that is there changes the reason."""
-        with self._database.write() as connection:
+        with self._database.write("quarantine") as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?)",
                 (serving, model_name, version, now, by, reason),
@@ -25,7 +25,7 @@ class Quarantine:
 
     def lift(self, serving: str, model_name: str, version: int, by: str, now: float) -> bool:
         """Let it be gone back to again; whether it was there."""
-        with self._database.write() as connection:
+        with self._database.write("quarantine") as connection:
             cursor = connection.execute(
                 "DELETE FROM quarantine WHERE serving = ? AND model_name = ? AND version = ?",
                 (serving, model_name, version),
