@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import requests
 
@@ -10,6 +12,14 @@ from airbag.errors import Garbled, Refused, Unreachable
 from airbag_rollback import failpoints
 
 _NO_ANSWER = (502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One series of an answer: its labels and its number, which may be NaN."""
+
+    labels: Mapping[str, str]
+    value: float
 
 
 class Prometheus:
@@ -28,6 +38,17 @@ class Prometheus:
         The number may be NaN. Unreachable without an answer in time, Refused when Prometheus says no, Garbled when the
         answer is no vector of at most one element.
         """
+        return _number(self._ask(query, at), query)
+
+    def vector(self, query: str, at: float | None = None) -> tuple[Row, ...]:
+        """Every series that answers `query`, with its labels. Raises as `instant` does."""
+        data = self._ask(query, at)
+        try:
+            return tuple(Row(dict(row["metric"]), float(row["value"][1])) for row in data["result"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Garbled(f"Prometheus answered {query} with something that is no vector") from error
+
+    def _ask(self, query: str, at: float | None) -> Any:  # JSON
         form = {"query": query, "timeout": f"{self._timeout:g}s"} | ({"time": f"{at:.3f}"} if at is not None else {})
         failpoints.reached("before a query")
         try:
@@ -41,16 +62,18 @@ class Prometheus:
             raise Unreachable(f"Prometheus at {self._url} answered {answer.status_code}", str(answer.status_code))
         if answer.status_code != requests.codes.ok:
             raise Refused(f"Prometheus refused {query}: {answer.text[:200]}", str(answer.status_code))
-        return _number(answer, query)
+        try:
+            return answer.json()["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Garbled(f"Prometheus answered {query} with something that is no vector") from error
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
 
-def _number(answer: requests.Response, query: str) -> float | None:
+def _number(data: Any, query: str) -> float | None:  # Any: JSON
     try:
-        data = answer.json()["data"]
         rows = [data["result"]] if data["resultType"] == "scalar" else [row["value"] for row in data["result"]]
         numbers = [float(text) for _, text in rows]
     except (ValueError, KeyError, TypeError) as error:
