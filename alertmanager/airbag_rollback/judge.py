@@ -11,6 +11,7 @@ from airbag.config import parse_duration
 from airbag.rules import Profile
 from airbag.serving.groups import ServingGroup
 from airbag_rollback.config import Settings
+from airbag_rollback.drill import unmonitored
 from airbag_rollback.engine.decide import Decision, Question, Situation, decide
 from airbag_rollback.engine.guards import Held, held
 from airbag_rollback.engine.target import Candidate, Choice, Rules, choose
@@ -87,6 +88,8 @@ class Judge:
         )  # fmt: skip
         if action.source == "alert" and rule.mode != "off" and not view.unreachable:
             ask = self._measured(ask, action, evidence)
+        if action.source == "drill" and not view.unreachable:
+            ask = replace(ask, unmonitored=unmonitored(evidence, action.bad_version))
         decision = decide(ask)
         return Judged(decision, view, rule, (_choice(choice), *map(asdict, evidence.readings), *_told(ask.world)))
 

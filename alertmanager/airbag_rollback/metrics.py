@@ -28,7 +28,7 @@ KNOWN_OUTCOMES = {
 }  # fmt: skip
 STAGES = ("detected", "decided", "acted", "available", "recovered")
 WEBHOOK_RESULTS = ("accepted", "watchdog", "unauthorized", "too_large", "malformed", "journal")
-ALERT_RESULTS = ("opened", "repeated", "resolved", "refused", "watchdog")
+ALERT_RESULTS = ("opened", "repeated", "resolved", "refused", "watchdog", "drill")
 _BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 60, 120, 300)
 
 
@@ -46,6 +46,8 @@ class Metrics:
                                 ["result"], registry=registry)  # fmt: skip
         self.alerts = Counter("airbag_rollback_alerts", "Alerts in accepted messages by what became of them.",
                               ["result"], registry=registry)  # fmt: skip
+        self.drills = Counter("airbag_rollback_drills", "Drills that ended, by result.", ["result"],
+                              registry=registry)  # fmt: skip
         self.notifications = Counter("airbag_rollback_notifications", "Posts of alerts to Alertmanagers by result.",
                                      ["result"], registry=registry)  # fmt: skip
         self.errors = Counter("airbag_rollback_internal_errors", "Turns that ended in an unforeseen error.",
@@ -67,7 +69,11 @@ class Metrics:
             self.mode.labels(each).set(each == mode)
 
     def reached(self, before: Action, after: Action) -> None:
-        """Count an action that moved: the stages that it reached and its end."""
+        """Count an action that moved: the stages that it reached and its end. Drills count for themselves."""
+        if after.source == "drill":
+            if after.ended_at is not None and before.ended_at is None:
+                self.drills.labels("succeeded" if after.state is State.SUCCEEDED else "failed").inc()
+            return
         for stage, (start, end) in _stage_times(after).items():
             if start is not None and end is not None and _stage_times(before)[stage][1] is None:
                 self.stages.labels(stage).observe(max(0.0, end - start))
@@ -86,6 +92,8 @@ class Metrics:
             self.webhooks.labels(result)
         for result in ALERT_RESULTS:
             self.alerts.labels(result)
+        for result in ("succeeded", "failed"):
+            self.drills.labels(result)
         for result in ("delivered", "failed"):
             self.notifications.labels(result)
         self.prometheus_up.set(0)

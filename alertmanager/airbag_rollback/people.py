@@ -11,6 +11,7 @@ from dataclasses import replace
 from airbag.clock import Clock
 from airbag.errors import AirbagError
 from airbag.serving.groups import ServingGroup
+from airbag_rollback import drill
 from airbag_rollback.config import Settings
 from airbag_rollback.engine.states import CANCELLABLE, ENDED, REOPENS, State
 from airbag_rollback.journal import Journal
@@ -87,13 +88,21 @@ class People:
             raise NotNow(f"nothing serves {model} on {group.name}: {view.unreachable or 'no version is up'}")
         return self._order(group, model, max(view.serves), "person", by, because, to)
 
-    def drill(self, serving: str | None, model: str, by: str, because: str = "") -> Action:
-        """Order a rollback that touches nothing. NotThere, NotNow."""
+    def drill(
+        self, serving: str | None, model: str, by: str, because: str = "", *, shadow: bool = False
+    ) -> Action:  # fmt: skip
+        """Order a rollback that touches nothing, or on the shadow model one that is undone. NotThere, NotNow.
+
+        It begins when its own alert, which is posted with the order, has come back by the webhook.
+        """
         group = self._group(serving, model)
         view = self._lookout.look(group, model)
         if not view.serves:
             raise NotNow(f"nothing serves {model} on {group.name}: {view.unreachable or 'no version is up'}")
-        return self._order(group, model, max(view.serves), "drill", by, because, None)
+        target = drill.shadow_target(self._settings().policy, group, model, view) if shadow else None
+        if isinstance(target, str):
+            raise NotNow(target)
+        return self._order(group, model, max(view.serves), "drill", by, because, target, real=shadow)
 
     def pause(self, serving: str, model: str, seconds: float | None, by: str, because: str) -> Pause:
         """Nothing is rolled back by itself on what is named (`*` for all), for so long or until it is resumed."""
@@ -120,17 +129,21 @@ class People:
             raise NotNow(f"version {version} of {serving}/{model} is not quarantined")
 
     def _order(
-        self, group: ServingGroup, model: str, suspect: int, source: str, by: str, because: str, to: int | None
-    ) -> Action:
+        self, group: ServingGroup, model: str, suspect: int, source: str, by: str, because: str, to: int | None,
+        *, real: bool = True,
+    ) -> Action:  # fmt: skip
         now = self._clock.now()
         deadline = now + self._settings().policy.decide_within
         name = "AirbagDrill" if source == "drill" else "AirbagOrder"
         action = Action(0, "", group.name, model, suspect, 0, name, State.RECEIVED, 1, deadline, received_at=now)
         action = replace(
             action, source="drill" if source == "drill" else "person", asked_by=by, asked_because=because,
-            asked_target=to, effect="none" if source == "drill" else "real",
+            asked_target=to, effect="real" if real else "none",
         )  # fmt: skip
-        taken, new = self._journal.actions.order(action, now)
+        with self._journal.database.write("order"):
+            taken, new = self._journal.actions.order(action, now)
+            if new and taken.source == "drill":
+                self._journal.outbox.put(taken.id, drill.alert(taken, now), now)
         if not new:
             raise NotNow(f"action {taken.id}, which is {taken.state}, already answers for this release")
         self._wake()

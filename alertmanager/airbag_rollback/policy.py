@@ -194,6 +194,28 @@ class Access(Section):
         return self
 
 
+class ShadowModel(Section):
+    """A model that nobody's traffic rests on: real drills are made on it."""
+
+    serving: Name
+    model: str
+
+
+class DrillSection(Section):
+    """Drills by themselves: one on `model` of `serving` as often as `every`; 0s is never. `shadow` allows real ones."""
+
+    every: WaitOrOff = 0.0
+    serving: str | None = None
+    model: str | None = None
+    shadow: ShadowModel | None = None
+
+    @model_validator(mode="after")
+    def _has_a_model_to_drill_on(self) -> Self:
+        if self.every and self.model is None:
+            raise ValueError("every needs `model`: the one to drill on")
+        return self
+
+
 class Keep(Section):
     """How long the journal keeps things."""
 
@@ -245,6 +267,7 @@ class Policy(Section):
     watchdog_within: WaitOrOff = 180.0
     paused_max: WaitOrOff = 86_400.0
     keep: Keep = Keep()
+    drill: DrillSection = DrillSection()
 
     @model_validator(mode="after")
     def _a_switch_can_become_stable(self) -> Self:

@@ -8,7 +8,9 @@ from typing import Any
 
 from airbag.clock import Clock
 from airbag.serving.groups import ServingGroup
+from airbag_rollback import drill
 from airbag_rollback.actions.choose import NoEffect, UnknownLanding, landing_of
+from airbag_rollback.actions.shadow import Shadow
 from airbag_rollback.actions.landing import Effect, Found, Landing, Order, Planned, Result
 from airbag_rollback.config import Settings
 from airbag_rollback.engine.decide import Decision, Kind
@@ -51,6 +53,8 @@ class Steps:
 
         Raises JournalError when a transition cannot be written, Overtaken when somebody else moved the action.
         """
+        if drill.awaits_its_alert(action):
+            return self._wait(action, "waiting_for_alert", "its own alert has not come back yet", "alert_lost")
         group = self.settings().servings.group(action.serving)
         if group is None:
             text = f"exporters.yml no longer has the serving {action.serving}"
@@ -294,7 +298,7 @@ class Steps:
             "available_at": action.available_at or since,
             "deadline": now + self.settings().policy.recover_within,
         }
-        if action.effect == "none" or action.target_version is None:
+        if action.source == "drill" or action.target_version is None:
             return self._move(action, State.SUCCEEDED, "done", real.text, recovered_at=now, **changes)
         return self._move(action, State.VERIFY_OUTCOME, "switched", f"{real.text}, stable", **changes)
 
@@ -344,7 +348,9 @@ class Steps:
         policy = self.settings().policy
         label = policy.rule(action.serving, action.model_name, action.alertname).label
         found = landing_of(action.landing, label, policy, group, self.lookout)
-        return NoEffect(found) if action.effect == "none" else found
+        if action.source != "drill":
+            return found
+        return NoEffect(found) if action.effect == "none" else Shadow(found, self.lookout, group)
 
 
 def _order(action: Action) -> Order:

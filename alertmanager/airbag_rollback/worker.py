@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from airbag.clock import Clock
 from airbag.errors import AirbagError
-from airbag_rollback import webhook
+from airbag_rollback import drill, webhook
 from airbag_rollback.engine.states import TOUCHING, State, after_restart
 from airbag_rollback.journal import Journal
 from airbag_rollback.metrics import Metrics
@@ -114,11 +114,12 @@ class Worker(threading.Thread):
         results = []
         with self._journal.database.write("admit"):
             for alert in webhook.read(delivery.body).alerts:
-                found = webhook.suspect(alert, settings.servings)
+                deadline = now + settings.policy.decide_within
+                found = drill.came_back(self._journal, alert, delivery.received_at, deadline)
+                found = found or webhook.suspect(alert, settings.servings)
                 if isinstance(found, str):
                     results.append(found)
                     continue
-                deadline = now + settings.policy.decide_within
                 action, new = self._journal.actions.open_for(found, delivery.received_at, deadline)
                 results.append(f"opened: action {action.id}" if new else f"repeated: action {action.id} has it")
             self._journal.deliveries.admitted(delivery, results, now)

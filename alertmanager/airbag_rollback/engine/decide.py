@@ -62,6 +62,7 @@ class Question:
     nothing up when it cannot be compared: other signals may know more. `beside` is what the version to go back to
     measures in the same window, where both serve. A landing that does not `restore` needs neither target nor baseline.
     `held` is the guard that says no. An action that was `approved`, and one that a person asked for, passes the guards.
+    `unmonitored` is why a drill could not have been judged had it been an alert.
     """
 
     mode: Mode
@@ -83,6 +84,7 @@ class Question:
     world_limits: WorldLimits = field(default_factory=WorldLimits)
     held: Held | None = None
     approved_by: str = ""
+    unmonitored: str = ""
 
 
 def decide(ask: Question) -> Decision:
@@ -91,7 +93,7 @@ def decide(ask: Question) -> Decision:
     What a person or a drill asks for needs no verdict, yet the same servers, the same peace and a usable target.
     """
     if ask.source != "alert":
-        return _unseen(ask) or _not_there(ask) or _busy(ask) or _no_target(ask) or _ordered(ask)
+        return _unseen(ask) or _not_there(ask) or _busy(ask) or _blind(ask) or _no_target(ask) or _ordered(ask)
     return (
         _off(ask) or _unseen(ask) or _gone(ask) or _busy(ask) or _not_bad(ask)
         or _not_the_release(ask) or _no_target(ask) or _the_world(ask) or _observed(ask) or _held(ask)
@@ -123,6 +125,12 @@ def _gone(ask: Question) -> Decision | None:
     if not ask.compares and where.wanted is not None and ask.suspect not in where.wanted:
         return Decision(Kind.SUPPRESS, "superseded", f"{ask.suspect} is not wanted, {_list(where.wanted)} is")
     return None
+
+
+def _blind(ask: Question) -> Decision | None:
+    """A drill fails where an alert could not be judged."""
+    text = f"no alert could be judged: {ask.unmonitored}"
+    return Decision(Kind.WAIT, "monitoring_silent", text) if ask.unmonitored else None
 
 
 def _not_there(ask: Question) -> Decision | None:

@@ -21,6 +21,8 @@ _OPEN = f"state NOT IN ({', '.join(repr(str(state)) for state in sorted(ENDED))}
 _TOUCHING = f"state IN ({', '.join(repr(str(state)) for state in sorted(TOUCHING))})"
 
 
+_DRILL = "key GLOB '*/drill/*'"
+
 _ECHO = 120.0
 """Seconds for which alerts about a version that was taken away are taken for echoes of the same trouble."""
 
@@ -83,8 +85,8 @@ class Actions:
     def _took_away(self, suspect: Suspect, received_at: float) -> Action | None:
         """The action that is taking, or has just taken, this very version out of service."""
         rows = self._database.rows(
-            "SELECT document FROM actions WHERE serving = ? AND model_name = ? ORDER BY id DESC LIMIT 1",
-            suspect.serving, suspect.model_name,
+            f"SELECT document FROM actions WHERE serving = ? AND model_name = ? AND NOT {_DRILL} "  # noqa: S608 - our own
+            "ORDER BY id DESC LIMIT 1", suspect.serving, suspect.model_name,
         )  # fmt: skip
         for action in (_action(document) for (document,) in rows):
             is_it = action.bad_version == suspect.version and action.armed_at is not None and action.effect == "real"
@@ -124,7 +126,7 @@ class Actions:
             "ON CONFLICT DO NOTHING",
             (now, action.serving, action.model_name, action.id, action.target_version, action.fence),
         )
-        if action.effect == "real" and action.target_version is not None:
+        if action.source != "drill" and action.target_version is not None:
             for version in {action.bad_version, *action.tried}:
                 self._ledger.rolled_back(action.serving, action.model_name, version)
 
@@ -133,7 +135,7 @@ class Actions:
         rows = self._database.rows(
             "SELECT at, serving = ? AND model_name = ? FROM effects WHERE at > ? "
             "AND NOT (action_id = ? AND target IS ?) "
-            "AND action_id NOT IN (SELECT id FROM actions WHERE key LIKE '%/drill/%')",
+            f"AND action_id NOT IN (SELECT id FROM actions WHERE {_DRILL})",
             action.serving, action.model_name, (action.received_at or 0.0) - _PAST, action.id, action.target_version,
         )  # fmt: skip
         return Past(tuple(at for at, of_model in rows if of_model), tuple(at for at, _ in rows))
@@ -181,10 +183,18 @@ class Actions:
     def latest_that_need_a_human(self) -> list[Action]:
         """The latest action of every model for which that one ended with a call for a person."""
         rows = self._database.rows(
-            "SELECT document FROM actions WHERE state = ? AND cleared_at IS NULL "
-            "AND id IN (SELECT max(id) FROM actions GROUP BY serving, model_name)",
+            "SELECT document FROM actions WHERE state = ? AND cleared_at IS NULL "  # noqa: S608 - our own
+            f"AND id IN (SELECT max(id) FROM actions WHERE NOT {_DRILL} GROUP BY serving, model_name)",
             State.NEEDS_HUMAN,
         )
+        return [_action(row) for (row,) in rows]
+
+    def latest_drills(self, limit: int, *, succeeded: bool = False) -> list[Action]:
+        """The latest drills, newest first; only those that went the whole way if so asked."""
+        rows = self._database.rows(
+            f"SELECT document FROM actions WHERE {_DRILL} AND (state = ? OR NOT ?) ORDER BY id DESC LIMIT ?",  # noqa: S608 - our own
+            State.SUCCEEDED, succeeded, limit,
+        )  # fmt: skip
         return [_action(row) for (row,) in rows]
 
     def events(self, action_id: int) -> list[Event]:

@@ -35,6 +35,11 @@ class Outbox:
         rows = self._database.rows("SELECT id, alert FROM outbox WHERE delivered_at IS NULL ORDER BY id LIMIT 100")
         return [Message(number, json.loads(alert)) for number, alert in rows]
 
+    def posted_at(self, action_id: int) -> float | None:
+        """When the first message about the action was taken; None while nobody took it, and once it is pruned."""
+        rows = self._database.rows("SELECT delivered_at FROM outbox WHERE action_id = ? ORDER BY id LIMIT 1", action_id)
+        return rows[0][0] if rows else None
+
     def delivered(self, message: Message, now: float) -> None:
         """Never send it again."""
         with self._database.write("outbox") as connection:
