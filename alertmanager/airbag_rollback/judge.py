@@ -81,10 +81,11 @@ class Judge:
             view.unreachable, self._journal.actions.busy(action),
         )  # fmt: skip
         ask = Question(
-            mode=rule.mode, now=now, suspect=action.bad_version, release_window=rule.release_window,
+            mode=rule.mode, now=now, suspect=action.suspect_version, release_window=rule.release_window,
             situation=situation, choice=choice, bad=Bad.ABOVE, measured=Measurement(), compares=False,
             alert_at=_cause_seen_at(action), source=action.source, restores=policy.restores(rule.landing),
             world_limits=policy.world.limits, held=self._held(action, policy, now), approved_by=action.approved_by,
+            escalates=bool(action.tried),
         )  # fmt: skip
         if action.source == "alert" and rule.mode != "off" and not view.unreachable:
             ask = self._measured(ask, action, evidence)
@@ -97,7 +98,7 @@ class Judge:
         """The question with what Prometheus says. Nothing beyond the suspect is asked while that is not bad."""
         signal = SIGNALS[action.alertname]
         ask = replace(ask, bad=signal.bad, compares=bool(signal.history), yields=signal.yields)
-        ask = replace(ask, measured=evidence.now(signal, action.bad_version))
+        ask = replace(ask, measured=evidence.now(signal, action.suspect_version))
         target = ask.choice.target
         if not signal.history or target is None or not ask.restores or judge(ask.measured, signal.bad) != Verdict.BAD:
             return ask
@@ -109,7 +110,10 @@ class Judge:
 
     def _held(self, action: Action, policy: Policy, now: float) -> Held | None:
         paused = self._journal.pauses.on(action.serving, action.model_name, now)
-        return held(now, paused, policy.guards.freezes, policy.guards.limits, self._journal.actions.past(action))
+        limits, past = policy.guards.limits, self._journal.actions.past(action)
+        if action.tried:  # going further back is part of the same rollback
+            limits = replace(limits, cool_down=0.0)
+        return held(now, paused, policy.guards.freezes, limits, past)
 
     def choice(self, action: Action, view: ModelView) -> Choice:
         """The version to go back to as things stand, with the reasons against the others."""
@@ -118,7 +122,7 @@ class Judge:
         served = self._journal.ledger.served(action.serving, action.model_name, self._clock.now())
         quarantined = self._journal.quarantine.of(action.serving, action.model_name)
         rules = Rules(rule.soak_min, policy.requests_min, rule.not_before, frozenset(action.tried))
-        return choose(_candidates(served, view, quarantined), action.bad_version, rules, action.asked_target)
+        return choose(_candidates(served, view, quarantined), action.suspect_version, rules, action.asked_target)
 
     def recovery(self, action: Action, prometheus: Prometheus) -> Recovery:
         """Whether the target of `action` does well now, by samples from after the switch only."""

@@ -74,6 +74,11 @@ class Action:
     evidence: tuple[dict[str, Any], ...] = ()  # Any: readings and verdicts as JSON
 
     @property
+    def suspect_version(self) -> int:
+        """The version that is in question now: the one gone back to, once that turned out bad as well."""
+        return self.tried[-1] if self.tried else self.bad_version
+
+    @property
     def attempt_key(self) -> str:
         """A target is tried at most once per action: scripts get this to be idempotent by."""
         return f"{self.key}/{self.target_version}"

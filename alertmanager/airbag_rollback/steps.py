@@ -102,6 +102,8 @@ class Steps:
         return self._move(action, State.EVALUATING, "received", asked)
 
     def _evaluate(self, action: Action, group: ServingGroup) -> Action:
+        if action.tried:
+            return self._further(action, action, group, f"the receiver ended while going back from {action.tried[-1]}")
         if action.blocked_until is not None and self._rests(action):
             return action
         judged = self.judge.decide(action, group, self.prometheus())
@@ -172,12 +174,7 @@ class Steps:
 
     def _plan(self, action: Action, group: ServingGroup, judged: Judged) -> Action:
         """Plan to the last detail, by the landing that the policy names."""
-        view = judged.view
-        meant = replace(
-            action, landing=judged.rule.landing, step=0, target_version=judged.decision.target,
-            expected=tuple(sorted(view.serves)),
-            wanted_before=None if view.wanted is None else tuple(sorted(view.wanted)),
-        )  # fmt: skip
+        meant = _meant(action, judged)
         planned = self._landing(meant, group).plan(_order(meant))
         if isinstance(planned, Effect):
             to = {Result.SUPERSEDED: State.SUPPRESSED, Result.RETRY: State.BLOCKED}.get(
@@ -203,7 +200,8 @@ class Steps:
         try:
             return self._move(action, State.LEASED, "leased", action.text, fence=self.journal.database.fence)
         except Overtaken as error:
-            return self._move(action, State.BLOCKED, "busy", str(error))
+            to = State.NEEDS_HUMAN if action.tried else State.BLOCKED
+            return self._move(action, to, "busy", str(error))
 
     def _arm(self, action: Action, _group: ServingGroup) -> Action:
         """Make the intent durable. The time for the switch runs from the first time, however often it is tried.
@@ -211,7 +209,7 @@ class Steps:
         Limits are counted once more in here: two models may have been judged at the same moment.
         """
         now = self.clock.now()
-        if action.source == "alert" and not action.approved_by:
+        if action.source == "alert" and not action.approved_by and not action.tried:
             spent = exhausted(now, self.settings().policy.guards.limits, self.journal.actions.past(action))
             if spent is not None:
                 deadline = now + self.settings().policy.blocked_within
@@ -237,8 +235,9 @@ class Steps:
     def _after(self, action: Action, effect: Effect) -> Action:
         if effect.result is Result.DONE:
             return self._move(action, State.VERIFY_MECHANISM, effect.reason, effect.text, acted_at=self.clock.now())
-        if action.step and effect.result is not Result.UNCLEAR:  # earlier steps did touch
-            return self._move(action, State.UNKNOWN, effect.reason, effect.text)
+        if (action.step or action.tried) and effect.result is not Result.UNCLEAR:  # something was touched before
+            to = State.UNKNOWN if action.step or effect.result is Result.RETRY else State.NEEDS_HUMAN
+            return self._move(action, to, effect.reason, effect.text)
         if effect.result is Result.RETRY and self.clock.now() < action.deadline:
             return self._move(action, State.BLOCKED, effect.reason, effect.text)
         if effect.result is Result.UNCLEAR:
@@ -315,32 +314,29 @@ class Steps:
 
     def _ineffective(self, action: Action, group: ServingGroup) -> Action:
         """Go one version further back, as often as the policy allows; then a person is called."""
-        policy = self.settings().policy
-        rule = policy.rule(action.serving, action.model_name, action.alertname)
+        rule = self.settings().policy.rule(action.serving, action.model_name, action.alertname)
         assert action.target_version is not None  # noqa: S101 - only what restores is measured
         text = f"went back to {action.target_version}, which is bad as well: {action.text}"
-        tried = replace(action, tried=(*action.tried, action.target_version), attempt=action.attempt + 1)
-        if action.source != "alert" or tried.attempt > rule.attempts_max:
+        further = replace(action, tried=(*action.tried, action.target_version), attempt=action.attempt + 1)
+        if action.source != "alert" or further.attempt > rule.attempts_max:
             return self._move(action, State.NEEDS_HUMAN, "ineffective", text)
-        view = self.lookout.look(group, action.model_name)
-        choice = self.judge.choice(tried, view)
-        spent = exhausted(self.clock.now(), policy.guards.limits, self.journal.actions.past(tried))
-        over = spent if spent and spent.reason != "cool_down" else None  # an escalation is part of the same rollback
-        if choice.target is None or over or view.unreachable:
-            why = view.unreachable or (over.text if over else f"no older version is eligible: {choice}")
-            return self._move(action, State.NEEDS_HUMAN, "ineffective", f"{text}; {why}")
-        meant = replace(
-            tried, target_version=choice.target, step=0, expected=tuple(sorted(view.serves)),
-            wanted_before=None if view.wanted is None else tuple(sorted(view.wanted)),
-        )  # fmt: skip
+        return self._further(action, further, group, text)
+
+    def _further(self, action: Action, further: Action, group: ServingGroup, text: str) -> Action:
+        """Plan the next attempt; whatever stands against it calls a person, since something was touched already."""
+        judged = self.judge.decide(further, group, self.prometheus())
+        decision = judged.decision
+        if decision.kind is not Kind.PLAN:
+            return self._move(action, State.NEEDS_HUMAN, "ineffective", f"{text}; not further: {decision.text}")
+        meant = _meant(further, judged)
         planned = self._landing(meant, group).plan(_order(meant))
         if not isinstance(planned, Planned):
-            return self._move(action, State.NEEDS_HUMAN, "ineffective", f"{text}; {planned.text}")
+            return self._move(action, State.NEEDS_HUMAN, "ineffective", f"{text}; not further: {planned.text}")
         return self._move(
-            action, State.PLANNED, "escalated", f"{text}; going further back to {choice.target}",
+            action, State.PLANNED, "escalated", f"{text}; going further back to {decision.target}",
             tried=meant.tried, attempt=meant.attempt, target_version=meant.target_version, expected=meant.expected,
             wanted_before=meant.wanted_before, plan=planned.document, step=0, steps=planned.steps, armed_at=None,
-            acted_at=None, available_at=None,
+            acted_at=None, available_at=None, evidence=action.evidence + judged.evidence,
         )  # fmt: skip
 
     def _landing(self, action: Action, group: ServingGroup) -> Landing:
@@ -351,6 +347,16 @@ class Steps:
         if action.source != "drill":
             return found
         return NoEffect(found) if action.effect == "none" else Shadow(found, self.lookout, group)
+
+
+def _meant(action: Action, judged: Judged) -> Action:
+    """The action with what was decided and the precondition under which it holds."""
+    view = judged.view
+    return replace(
+        action, landing=judged.rule.landing, step=0, target_version=judged.decision.target,
+        expected=tuple(sorted(view.serves)),
+        wanted_before=None if view.wanted is None else tuple(sorted(view.wanted)),
+    )  # fmt: skip
 
 
 def _order(action: Action) -> Order:

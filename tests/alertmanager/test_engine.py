@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from airbag_rollback.engine import states
 from airbag_rollback.engine.decide import Kind, Question, Situation, decide
-from airbag_rollback.engine.states import State
+from airbag_rollback.engine.guards import Held
+from airbag_rollback.engine.states import Source, State
 from airbag_rollback.engine.target import Candidate, Choice, Rules, choose
 from airbag_rollback.engine.verdict import Bad, Measurement, Verdict, judge
+from airbag_rollback.engine.world import World
 
 BAD = Measurement(0.9, 0.05, 500, 20, 0.5)
 GOOD = Measurement(0.01, 0.05, 500, 20, 0.5)
@@ -21,6 +23,8 @@ ASK = Question(
     situation=Situation(frozenset({3}), frozenset({2, 3}), 990.0), choice=Choice(2, ()), bad=Bad.ABOVE,
     measured=BAD, compares=True, baseline=GOOD,
 )  # fmt: skip
+
+HELD = Held("frozen", "the freeze sale holds", 2000.0)
 
 numbers = st.none() | st.floats()
 measurements = st.builds(Measurement, numbers, numbers, numbers, numbers, numbers, st.booleans())
@@ -78,6 +82,22 @@ def test_below_the_threshold_is_bad_for_signals_that_should_be_high() -> None:
         ({"situation": replace(ASK.situation, serves=frozenset({2}))}, Kind.SUPPRESS, "superseded"),
         ({"situation": replace(ASK.situation, unreachable="one: down")}, Kind.WAIT, "server_unreachable"),
         ({"situation": replace(ASK.situation, busy=True)}, Kind.WAIT, "busy"),
+        ({"mode": "approve"}, Kind.ASK, "approval"),
+        ({"mode": "approve", "approved_by": "ann"}, Kind.PLAN, "bad"),
+        ({"held": HELD}, Kind.HOLD, "frozen"),
+        ({"held": HELD, "mode": "approve"}, Kind.HOLD, "frozen"),
+        ({"held": HELD, "approved_by": "ann"}, Kind.PLAN, "bad"),
+        ({"held": HELD, "mode": "observe"}, Kind.SUPPRESS, "mode_observe"),
+        ({"held": HELD, "measured": GOOD}, Kind.SUPPRESS, "good"),
+        ({"mode": "approve", "approved_by": "ann", "measured": GOOD}, Kind.SUPPRESS, "good"),
+        ({"beside": BAD}, Kind.PAGE, "not_the_release"),
+        ({"beside": BAD, "yields": True}, Kind.SUPPRESS, "not_the_release"),
+        ({"beside": GOOD}, Kind.PLAN, "bad"),
+        ({"beside": replace(BAD, samples=1)}, Kind.PLAN, "bad"),
+        ({"world": World(others_bad=1, others_judged=2)}, Kind.PAGE, "others_suffer"),
+        ({"world": World(others_bad=1, others_judged=3)}, Kind.PLAN, "bad"),
+        ({"restores": False, "choice": Choice(None, ()), "baseline": None}, Kind.PLAN, "bad"),
+        ({"restores": False, "situation": replace(ASK.situation, released_at=None)}, Kind.PLAN, "bad"),
     ],
 )
 def test_each_missing_condition_has_its_own_answer(changes: dict[str, object], kind: Kind, reason: str) -> None:
@@ -99,6 +119,35 @@ def test_a_load_failure_rests_on_what_is_wanted_and_on_the_version_that_serves(
     failing = Measurement(1, 0, age=0.5, counted=False)
     decision = decide(replace(ASK, situation=situation, compares=False, baseline=None, measured=failing))
     assert (decision.kind, decision.reason) == (kind, reason)
+
+
+def test_what_a_guard_holds_back_says_what_would_be_done_and_until_when() -> None:
+    decision = decide(replace(ASK, held=HELD))
+    assert (decision.target, decision.until) == (2, 2000.0)
+    assert decision.text.startswith("the freeze sale holds; would go back to 2: 3 measures 0.9")
+
+
+@pytest.mark.parametrize("source", ["person", "drill"])
+@pytest.mark.parametrize(
+    ("changes", "kind", "reason"),
+    [
+        ({}, Kind.PLAN, None),
+        ({"measured": Measurement(), "baseline": None}, Kind.PLAN, None),
+        ({"mode": "off"}, Kind.PLAN, None),
+        ({"held": HELD}, Kind.PLAN, None),
+        ({"now": 990.0 + 7200}, Kind.PLAN, None),
+        ({"choice": Choice(None, ())}, Kind.PAGE, "no_eligible_target"),
+        ({"situation": replace(ASK.situation, unreachable="one: down")}, Kind.WAIT, "server_unreachable"),
+        ({"situation": replace(ASK.situation, busy=True)}, Kind.WAIT, "busy"),
+        ({"situation": Situation(frozenset({2}), frozenset({2}), 990.0)}, Kind.SUPPRESS, "superseded"),
+        ({"situation": Situation(frozenset({2}), frozenset({2, 3}), 990.0)}, Kind.PLAN, None),
+    ],
+)
+def test_an_order_needs_no_verdict_yet_a_usable_target_and_peace(
+    source: Source, changes: dict[str, object], kind: Kind, reason: str | None
+) -> None:
+    decision = decide(replace(ASK, source=source, **changes))  # type: ignore[arg-type]
+    assert (decision.kind, decision.reason) == (kind, reason or {"person": "ordered", "drill": "drill"}[source])
 
 
 @given(measurements, st.none() | measurements, st.sampled_from(Bad))

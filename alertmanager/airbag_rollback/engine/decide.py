@@ -85,13 +85,20 @@ class Question:
     held: Held | None = None
     approved_by: str = ""
     unmonitored: str = ""
+    escalates: bool = False
 
 
 def decide(ask: Question) -> Decision:
     """Only a bad suspect with a good version to go back to gives a plan; everything else says why not.
 
-    What a person or a drill asks for needs no verdict, yet the same servers, the same peace and a usable target.
+    Going further back, because the version gone back to is bad as well, rests on that one's own verdict: it is the
+    suspect then, and no release. What a person or a drill asks for needs no verdict, yet the same servers, the same peace and a usable target.
     """
+    if ask.escalates:
+        return (
+            _unseen(ask) or _gone(ask) or _busy(ask) or _not_bad(ask) or _no_target(ask) or _baseline(ask)
+            or _stopped(ask) or _plan(ask)
+        )  # fmt: skip
     if ask.source != "alert":
         return _unseen(ask) or _not_there(ask) or _busy(ask) or _blind(ask) or _no_target(ask) or _ordered(ask)
     return (
@@ -231,6 +238,13 @@ def _held(ask: Question) -> Decision | None:
         return None
     text = f"{ask.held.text}; would {_sentence(ask)}"
     return Decision(Kind.HOLD, ask.held.reason, text, ask.choice.target, ask.held.until)
+
+
+def _stopped(ask: Question) -> Decision | None:
+    """Half way there is no waiting: what holds back going further calls a person."""
+    if ask.held is None:
+        return None
+    return Decision(Kind.PAGE, ask.held.reason, f"{ask.held.text}; would {_sentence(ask)}", ask.choice.target)
 
 
 def _approval(ask: Question) -> Decision | None:
