@@ -5,10 +5,11 @@
 """
 
 from airbag.serving.model_config.edit import edit_versions
-from airbag.serving.model_config.file import FileError, Locked, ModelConfigFile, Snapshot, StaleGeneration
+from airbag.serving.model_config.file import FencedOff, FileError, Locked, ModelConfigFile, Snapshot, StaleGeneration
 from airbag.serving.model_config.policy import Kind, Policy, find_model, model_names, parse, policy_of
 
 __all__ = [
+    "FencedOff",
     "FileError",
     "Kind",
     "Locked",

@@ -22,7 +22,7 @@ from airbag.errors import AirbagError, ConfigError, Problem
 from airbag.serving.model_config.policy import Policy, find_model, model_names, parse, policy_of
 from airbag.serving.proto.tfs_pb2 import ModelConfig, ModelServerConfig
 
-_HEAD = re.compile(r"\A# airbag: generation (\d{1,18})(\r?\n|\Z)")
+_HEAD = re.compile(r"\A# airbag: generation (\d{1,18})(?: fence (\d{1,18}))?(\r?\n|\Z)")
 _REMEDIES = {
     errno.ENOSPC: "free some space on that disk",
     errno.EDQUOT: "free some space: the quota is used up",
@@ -54,14 +54,24 @@ class StaleGeneration(AirbagError):
     reason = "stale"
 
 
+class FencedOff(AirbagError):
+    """A receiver with a higher fencing token has written the file. Whoever holds the lower one must not act any more."""
+
+    reason = "fenced"
+
+
 @dataclass(frozen=True)
 class Snapshot:
-    """The file as it was read once. `config` belongs to this snapshot: copy it before changing it."""
+    """The file as it was read once. `config` belongs to this snapshot: copy it before changing it.
+
+    `fence` is the fencing token of the last receiver that wrote it, 0 before the first. People leave it as it is.
+    """
 
     path: Path
     text: str
     config: ModelServerConfig
     generation: int
+    fence: int = 0
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -104,7 +114,7 @@ class ModelConfigFile:
             raise ConfigError(str(self.path), [Problem("file", error.strerror or str(error), remedy)]) from error
         except UnicodeDecodeError as error:
             raise ConfigError(str(self.path), [Problem("file", f"is not UTF-8 at byte {error.start}")]) from error
-        return Snapshot(self.path, text, parse(text, str(self.path)), _generation(text))
+        return Snapshot(self.path, text, parse(text, str(self.path)), *_head(text))
 
     @contextmanager
     def locked(self, timeout: float = 10.0) -> Iterator[None]:
@@ -127,23 +137,27 @@ class ModelConfigFile:
         finally:
             self._mutex.release()
 
-    def replace(self, snapshot: Snapshot, new_text: str) -> Snapshot:
+    def replace(self, snapshot: Snapshot, new_text: str, fence: int | None = None) -> Snapshot:
         """Put `new_text` in the place of what `snapshot` read, as the next generation, and return it as read back.
 
         Durable when it returns. The old file stays beside it as `NAME.previous`. Mode and owner are kept. Takes the
-        lock unless this thread holds it. Raises StaleGeneration when the file is no longer the one in `snapshot`,
-        ConfigError when `new_text` is no models.config, Locked, or FileError; then the file is untouched.
+        lock unless this thread holds it. `fence` is the fencing token of a receiver; people have none, and the file's
+        stays. Raises FencedOff when the file has seen a higher one, StaleGeneration when it is no longer the one in
+        `snapshot`, ConfigError when `new_text` is no models.config, Locked, or FileError; then the file is untouched.
         """
         parse(new_text, str(self.path))
         with self.locked():
             now = self.read()
+            if fence is not None and fence < now.fence:
+                raise FencedOff(f"{self.path} was written under fence {now.fence}, this receiver has fence {fence}")
             if now.generation != snapshot.generation:
                 raise StaleGeneration(
                     f"{self.path} is at generation {now.generation}, not at {snapshot.generation} as when it was read"
                 )
             if now.text != snapshot.text:
                 raise StaleGeneration(f"{self.path} was edited by something other than Airbag since it was read")
-            self._write(_with_generation(new_text, snapshot.generation + 1).encode())
+            head = f"# airbag: generation {now.generation + 1} fence {now.fence if fence is None else fence}"
+            self._write(_with_head(new_text, head).encode())
             return self.read()
 
     def _write(self, data: bytes) -> None:
@@ -196,15 +210,16 @@ class ModelConfigFile:
         return Locked(f"another writer held {self.path} for {timeout:g} s; `fuser {self.path}.lock` shows which")
 
 
-def _generation(text: str) -> int:
+def _head(text: str) -> tuple[int, int]:
+    """Generation and fence; files from before there were fences have none."""
     head = _HEAD.match(text)
-    return int(head.group(1)) if head else 0
+    return (int(head.group(1)), int(head.group(2) or 0)) if head else (0, 0)
 
 
-def _with_generation(text: str, generation: int) -> str:
+def _with_head(text: str, line: str) -> str:
     head = _HEAD.match(text)
     ending = "\r\n" if "\r\n" in text else "\n"
-    return f"# airbag: generation {generation}{ending}{text[head.end() :] if head else text}"
+    return f"{line}{ending}{text[head.end() :] if head else text}"
 
 
 def _write_durably(path: Path, data: bytes, like: os.stat_result) -> None:

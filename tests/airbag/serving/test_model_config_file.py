@@ -17,6 +17,7 @@ import pytest
 
 from airbag.errors import ConfigError
 from airbag.serving.model_config import (
+    FencedOff,
     FileError,
     Locked,
     ModelConfigFile,
@@ -61,11 +62,48 @@ def test_a_snapshot_tells_models_policies_and_versions(path: Path) -> None:
 def test_each_replacement_counts_the_generation_in_the_first_line(path: Path) -> None:
     file = ModelConfigFile(path)
     first = file.replace(file.read(), edit_versions(TEXT, "a", [1]))
-    assert path.read_text() == "# airbag: generation 1\n" + edit_versions(TEXT, "a", [1])
+    assert path.read_text() == "# airbag: generation 1 fence 0\n" + edit_versions(TEXT, "a", [1])
     second = file.replace(first, edit_versions(first.text, "a", [2]))
-    assert path.read_text() == "# airbag: generation 2\n" + edit_versions(TEXT, "a", [2])
+    assert path.read_text() == "# airbag: generation 2 fence 0\n" + edit_versions(TEXT, "a", [2])
     assert (first.generation, second.generation, second.versions("a")) == (1, 2, (2,))
     assert file.read() == second
+
+
+def test_a_writer_with_a_lower_fence_than_the_files_is_refused_and_nothing_changes(path: Path) -> None:
+    file = ModelConfigFile(path)
+    first = file.replace(file.read(), edit_versions(TEXT, "a", [1]), fence=7)
+    assert path.read_text() == "# airbag: generation 1 fence 7\n" + edit_versions(TEXT, "a", [1])
+    with pytest.raises(FencedOff, match=r"models.config was written under fence 7, this receiver has fence 6") as caught:
+        file.replace(first, edit_versions(first.text, "a", [2]), fence=6)
+    assert not caught.value.retryable
+    assert file.read() == first
+    assert file.replace(first, edit_versions(first.text, "a", [2]), fence=7).fence == 7
+    assert file.replace(file.read(), edit_versions(first.text, "a", [1]), fence=9).fence == 9
+
+
+def test_a_lower_fence_is_named_before_a_stale_reading(path: Path) -> None:
+    """Reading again would not help who was fenced off."""
+    file = ModelConfigFile(path)
+    old = file.read()
+    file.replace(old, edit_versions(TEXT, "a", [1]), fence=2)
+    with pytest.raises(FencedOff):
+        file.replace(old, edit_versions(TEXT, "a", [2]), fence=1)
+
+
+def test_people_leave_the_fence_as_it_is(path: Path) -> None:
+    file = ModelConfigFile(path)
+    first = file.replace(file.read(), edit_versions(TEXT, "a", [1]), fence=7)
+    second = file.replace(first, edit_versions(first.text, "a", [2]))
+    assert second.text.startswith("# airbag: generation 2 fence 7\n")
+
+
+def test_a_header_from_before_there_were_fences_has_fence_0(path: Path) -> None:
+    path.write_text("# airbag: generation 4\n" + TEXT)
+    file = ModelConfigFile(path)
+    old = file.read()
+    assert (old.generation, old.fence) == (4, 0)
+    new = file.replace(old, edit_versions(old.text, "a", [1]), fence=1)
+    assert new.text == "# airbag: generation 5 fence 1\n" + edit_versions(TEXT, "a", [1])
 
 
 def test_the_file_before_stays_beside_it(path: Path) -> None:
@@ -89,7 +127,7 @@ def test_line_endings_and_bytes_of_other_languages_survive(path: Path) -> None:
     path.write_bytes(text.encode())
     file = ModelConfigFile(path)
     file.replace(file.read(), edit_versions(text, "a", [1]))
-    expected = "# airbag: generation 1\r\n" + text.replace("versions: 1 versions: 2", "versions: 1")
+    expected = "# airbag: generation 1 fence 0\r\n" + text.replace("versions: 1 versions: 2", "versions: 1")
     assert path.read_bytes() == expected.encode()
 
 
