@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from airbag.clock import Clock, SystemClock
 from airbag.errors import AirbagError, ConfigError, Problem
+from airbag_rollback.access import Access
+from airbag_rollback.actions.script_checks import longest_step
 from airbag_rollback.alert_path import AlertPath, PathWatch
 from airbag_rollback.config import Settings, load_settings
 from airbag_rollback.journal import Journal, open_journal
@@ -19,6 +21,7 @@ from airbag_rollback.judge import Judge
 from airbag_rollback.look import Lookout
 from airbag_rollback.metrics import Metrics
 from airbag_rollback.notify import Alertmanagers, Notifier
+from airbag_rollback.onlooking import Unmoved
 from airbag_rollback.people import People
 from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.standing import Standing
@@ -47,6 +50,8 @@ class Receiver:
     lookout: Lookout
     people: People
     judge: Judge
+    onlooker: Judge
+    access: Access
     not_acting_since: float | None = None
 
     def reload(self) -> None:
@@ -71,7 +76,7 @@ class Receiver:
 
     @contextlib.contextmanager
     def run(self) -> Iterator[None]:
-        """Work while the block lasts. Leaving it waits for a step in progress, which includes a reload call."""
+        """Work while the block lasts. Leaving it waits for a step in progress, a reload or a script."""
         self.path.heard()  # the wait for the watchdog begins now
         for thread in (self.watcher, self.worker, self.notifier, self.path_watch):
             thread.start()
@@ -81,7 +86,7 @@ class Receiver:
             for thread in (self.worker, self.watcher, self.notifier, self.path_watch):
                 thread.stop()
             for thread in (self.worker, self.watcher, self.notifier, self.path_watch):
-                thread.join(timeout=30.0)
+                thread.join(timeout=30.0 + longest_step(self.settings.policy))
             self.lookout.close()
             self.journal.close()
 
@@ -111,7 +116,7 @@ def assemble(
     def alertmanagers() -> Alertmanagers:
         return Alertmanagers(lambda: current().policy.alertmanager_urls, metrics)
 
-    judge = Judge(lookout, journal, clock, current, Surroundings().look)
+    judge = Judge(lookout, journal, clock, current, Surroundings(journal, current).look)
     steps = Steps(current, journal, lookout, judge, prometheus, clock, metrics)
     path = AlertPath(clock)
     receiver = Receiver(
@@ -124,6 +129,8 @@ def assemble(
         lookout,
         People(current, journal, lookout, clock, lambda: receiver.worker.wake()),
         judge,
+        Judge(lookout, replace(journal, ledger=Unmoved(journal.database)), clock, current, Surroundings(journal, current).look),
+        Access(lambda: current().keys, lambda reason: metrics.unauthorized.labels(reason).inc(), clock),
     )  # fmt: skip
     receiver.show_mode()
     registry.register(Standing(current, path, journal, lambda: receiver.not_acting_since))
