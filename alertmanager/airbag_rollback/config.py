@@ -36,7 +36,7 @@ def load_settings(path: Path) -> Settings:
     except ConfigError as error:
         problems += [Problem(f"exporters_file: {each.path}", each.what, each.remedy) for each in error.problems]
     else:
-        problems += _idle_rules(policy, servings)
+        problems += _idle_rules(policy, servings) + _drilled(policy, servings)
     if servings is None or problems:
         raise ConfigError(str(path), problems)
     return Settings(policy, servings, token, audit_key.encode())
@@ -48,6 +48,18 @@ def _secret(name: str, secret: Secret, problems: list[Problem]) -> str:
     except ConfigError as error:
         problems += [Problem(f"{name}: {each.path}", each.what, each.remedy) for each in error.problems]
         return ""
+
+
+def _drilled(policy: Policy, servings: Servings) -> list[Problem]:
+    """Models to drill on that are not there."""
+    drill = policy.drill
+    named = {"drill": (drill.serving, drill.model)} if drill.model else {}
+    named |= {"drill.shadow": (drill.shadow.serving, drill.shadow.model)} if drill.shadow else {}
+    return [
+        Problem(where, f"exporters.yml has {'no' if not count else 'more than one'} model {serving or '*'}/{model}")
+        for where, (serving, model) in named.items()
+        if (count := len([each for each in servings.servings if each.model(model) and serving in (None, each.name)])) != 1
+    ]
 
 
 def _idle_rules(policy: Policy, servings: Servings) -> list[Problem]:

@@ -202,7 +202,7 @@ class ShadowModel(Section):
 
 
 class DrillSection(Section):
-    """Drills by themselves: one on `model` of `serving` as often as `every`; 0s is never. `shadow` allows real ones."""
+    """Drills by themselves: one on `model` of `serving` as often as `every`; `shadow` allows real ones."""
 
     every: WaitOrOff = 0.0
     serving: str | None = None
@@ -211,8 +211,8 @@ class DrillSection(Section):
 
     @model_validator(mode="after")
     def _has_a_model_to_drill_on(self) -> Self:
-        if self.every and self.model is None:
-            raise ValueError("every needs `model`: the one to drill on")
+        if bool(self.every) != (self.model is not None):
+            raise ValueError("needs both `every` and `model`, the one to drill on, or neither")
         return self
 
 

@@ -16,6 +16,7 @@ from airbag_rollback.access import Access
 from airbag_rollback.actions.script_checks import longest_step
 from airbag_rollback.alert_path import AlertPath, PathWatch
 from airbag_rollback.config import Settings, load_settings
+from airbag_rollback.drill_clock import DrillClock, DrillStanding
 from airbag_rollback.journal import Journal, open_journal
 from airbag_rollback.judge import Judge
 from airbag_rollback.look import Lookout
@@ -50,6 +51,7 @@ class Receiver:
     lookout: Lookout
     people: People
     judge: Judge
+    drill_clock: DrillClock
     onlooker: Judge
     access: Access
     not_acting_since: float | None = None
@@ -78,14 +80,14 @@ class Receiver:
     def run(self) -> Iterator[None]:
         """Work while the block lasts. Leaving it waits for a step in progress, a reload or a script."""
         self.path.heard()  # the wait for the watchdog begins now
-        for thread in (self.watcher, self.worker, self.notifier, self.path_watch):
+        for thread in (self.watcher, self.worker, self.notifier, self.path_watch, self.drill_clock):
             thread.start()
         try:
             yield
         finally:
-            for thread in (self.worker, self.watcher, self.notifier, self.path_watch):
+            for thread in (self.worker, self.watcher, self.notifier, self.path_watch, self.drill_clock):
                 thread.stop()
-            for thread in (self.worker, self.watcher, self.notifier, self.path_watch):
+            for thread in (self.worker, self.watcher, self.notifier, self.path_watch, self.drill_clock):
                 thread.join(timeout=30.0 + longest_step(self.settings.policy))
             self.lookout.close()
             self.journal.close()
@@ -119,6 +121,7 @@ def assemble(
     judge = Judge(lookout, journal, clock, current, Surroundings(journal, current).look)
     steps = Steps(current, journal, lookout, judge, prometheus, clock, metrics)
     path = AlertPath(clock)
+    people = People(current, journal, lookout, clock, lambda: receiver.worker.wake())
     receiver = Receiver(
         config_file, settings, journal, metrics, clock,
         Worker(steps, journal, metrics, clock),
@@ -127,11 +130,13 @@ def assemble(
         path,
         PathWatch(path, lambda: current().policy.watchdog_within, alertmanagers(), clock),
         lookout,
-        People(current, journal, lookout, clock, lambda: receiver.worker.wake()),
+        people,
         judge,
+        DrillClock(current, journal, people, clock),
         Judge(lookout, replace(journal, ledger=Unmoved(journal.database)), clock, current, Surroundings(journal, current).look),
         Access(lambda: current().keys, lambda reason: metrics.unauthorized.labels(reason).inc(), clock),
     )  # fmt: skip
     receiver.show_mode()
+    registry.register(DrillStanding(current, journal))
     registry.register(Standing(current, path, journal, lambda: receiver.not_acting_since))
     return receiver

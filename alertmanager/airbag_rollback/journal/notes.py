@@ -13,6 +13,22 @@ class Notes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def since(self, name: str, now: float | None) -> float | None:
+        """Take down that something is so from `now` on, if it was not already; None: it no longer is. Since when."""
+        noted = self.noted(name)
+        if (noted is None) == (now is None):
+            return noted
+        with self._database.write("since") as connection:
+            connection.execute("DELETE FROM meta WHERE name = ?", (name,))
+            if now is not None:
+                connection.execute("INSERT INTO meta VALUES (?, ?)", (name, repr(now)))
+        return now
+
+    def noted(self, name: str) -> float | None:
+        """Since when it is so; None when it is not."""
+        rows = self._database.rows("SELECT value FROM meta WHERE name = ?", name)
+        return float(rows[0][0]) if rows else None
+
     def acting(self, acts: bool, now: float) -> float | None:
         """Take down whether the receiver may act from now on; since when it may not, or None. JournalError as usual."""
         with self._database.write("acting") as connection:
