@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 IDLE_SECONDS = 75  # between requests; longer than common scrape intervals, so that connections are used again
 CONNECTIONS = 512  # open at once; below the usual limit of 1024 descriptors
+
+CLIENT_NAME = "airbag.client_common_name"
+"""The key in an ASGI scope's `extensions` under which the common name of a verified client certificate stands."""
 
 log = logging.getLogger("airbag.http")
 
@@ -37,9 +43,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _unused_bytes = 0  # of a head or a trailer that does not end
+    _client_name: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in the base class
         super().connection_made(transport)
+        self._client_name = _common_name(transport.get_extra_info("ssl_object"))
         self._expect_within(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -60,6 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("the head of the request is too large")  # stops the parser; uvicorn answers 400
         self._unused_bytes = 0
         self._expect_within(self.body_seconds)
+        if self._client_name is not None:
+            self.scope["extensions"] = {CLIENT_NAME: {"name": self._client_name}}
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -89,3 +99,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _end(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def _common_name(connection: ssl.SSLObject | None) -> str | None:
+    """The common name in the client's certificate; None without one that was verified, and for several names."""
+    found: Mapping[str, Any] = (connection.getpeercert() or {}) if connection else {}  # Any: ssl's nested tuples
+    names: list[str] = [value for part in found.get("subject", ()) for key, value in part if key == "commonName"]
+    return names[0] if len(names) == 1 else None

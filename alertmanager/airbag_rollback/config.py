@@ -8,6 +8,8 @@ from pathlib import Path
 from airbag.config import Secret, load
 from airbag.errors import ConfigError, Problem
 from airbag.serving.groups import Servings, load_servings
+from airbag_rollback.actions import script_checks
+from airbag_rollback.keys import Keys, read_keys
 from airbag_rollback.policy import Policy
 
 
@@ -19,6 +21,7 @@ class Settings:
     servings: Servings
     token: str
     audit_key: bytes
+    keys: Keys
 
     def __repr__(self) -> str:
         return f"Settings({self.policy!r})"
@@ -30,6 +33,8 @@ def load_settings(path: Path) -> Settings:
     problems: list[Problem] = []
     token = _secret("webhook_token", policy.webhook_token, problems)
     audit_key = _secret("audit_key", policy.audit_key, problems)
+    keys = read_keys(policy, problems)
+    problems += script_checks.problems(policy)
     servings = None
     try:
         servings = load_servings(policy.exporters_file)
@@ -39,7 +44,7 @@ def load_settings(path: Path) -> Settings:
         problems += _idle_rules(policy, servings) + _drilled(policy, servings)
     if servings is None or problems:
         raise ConfigError(str(path), problems)
-    return Settings(policy, servings, token, audit_key.encode())
+    return Settings(policy, servings, token, audit_key.encode(), keys)
 
 
 def _secret(name: str, secret: Secret, problems: list[Problem]) -> str:
@@ -58,7 +63,8 @@ def _drilled(policy: Policy, servings: Servings) -> list[Problem]:
     return [
         Problem(where, f"exporters.yml has {'no' if not count else 'more than one'} model {serving or '*'}/{model}")
         for where, (serving, model) in named.items()
-        if (count := len([each for each in servings.servings if each.model(model) and serving in (None, each.name)])) != 1
+        if (count := len([each for each in servings.servings if each.model(model) and serving in (None, each.name)]))
+        != 1
     ]
 
 

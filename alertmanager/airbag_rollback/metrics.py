@@ -6,6 +6,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from airbag_rollback.access import REASONS
 from airbag_rollback.engine.decide import Mode
 from airbag_rollback.engine.states import State
 from airbag_rollback.records import Action
@@ -27,7 +28,7 @@ KNOWN_OUTCOMES = {
     ),
 }  # fmt: skip
 STAGES = ("detected", "decided", "acted", "available", "recovered")
-WEBHOOK_RESULTS = ("accepted", "watchdog", "unauthorized", "too_large", "malformed", "journal")
+WEBHOOK_RESULTS = ("accepted", "watchdog", "unauthorized", "forbidden", "too_large", "malformed", "journal")
 ALERT_RESULTS = ("opened", "repeated", "resolved", "refused", "watchdog", "drill")
 _BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 60, 120, 300)
 
@@ -44,6 +45,8 @@ class Metrics:
         )  # fmt: skip
         self.webhooks = Counter("airbag_rollback_webhooks", "Webhook calls by what was answered.",
                                 ["result"], registry=registry)  # fmt: skip
+        self.unauthorized = Counter("airbag_rollback_unauthorized", "Requests that were not let in, by why.",
+                                    ["reason"], registry=registry)  # fmt: skip
         self.alerts = Counter("airbag_rollback_alerts", "Alerts in accepted messages by what became of them.",
                               ["result"], registry=registry)  # fmt: skip
         self.drills = Counter("airbag_rollback_drills", "Drills that ended, by result.", ["result"],
@@ -90,6 +93,8 @@ class Metrics:
             self.stages.labels(stage)
         for result in WEBHOOK_RESULTS:
             self.webhooks.labels(result)
+        for reason in REASONS:
+            self.unauthorized.labels(reason)
         for result in ALERT_RESULTS:
             self.alerts.labels(result)
         for result in ("succeeded", "failed"):

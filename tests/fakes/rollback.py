@@ -30,6 +30,16 @@ from tests.fakes.wait import until
 TOKEN = "correct-horse-battery"
 AUDIT_KEY = "a key that nobody else has"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+"""Those of Alertmanager, which may hand in alerts and nothing else."""
+
+TOKENS = {"vera": "viewer-token-of-vera", "olga": "operator-token-of-olga", "anna": "admin-token-of-anna"}
+"""People's tokens: vera views, olga operates, anna administers."""
+
+VIEWER, OPERATOR, ADMIN = ({"Authorization": f"Bearer {token}"} for token in TOKENS.values())
+ACCESS = ", ".join(
+    f"{{name: {name}, role: {role}, token: {{file: token_{name}}}}}"
+    for name, role in zip(TOKENS, ("viewer", "operator", "admin"), strict=True)
+)
 
 MODELS_CONFIG = """\
 # models of this server, edited by Airbag
@@ -92,6 +102,8 @@ class Surroundings:
         )
         (self.folder / "token").write_text(TOKEN)
         (self.folder / "audit_key").write_text(AUDIT_KEY)
+        for name, token in TOKENS.items():
+            (self.folder / f"token_{name}").write_text(token)
         self.write_policy()
 
     def write_policy(self, **changes: str) -> None:
@@ -101,6 +113,7 @@ class Surroundings:
             "exporters_file": "exporters.yml", "prometheus_url": self.prometheus.url,
             "alertmanager_urls": f"[{self.alertmanager.url}]", "webhook_token": "{file: token}",
             "journal": "journal/journal.sqlite", "audit_key": "{file: audit_key}", "mode": "auto",
+            "access": f"{{tokens: [{ACCESS}]}}",
             "release_window": "1h", "soak_min": "1s",
             "decide_within": "30s", "switch_within": "60s", "stable_for": "1s", "recover_within": "60s",
         } | self.policy  # fmt: skip
@@ -224,7 +237,7 @@ class Process:
 
     def get(self, path: str) -> Any:  # JSON of several shapes
         """What the API answers."""
-        answer = requests.get(f"{self.url}{path}", headers=HEADERS, timeout=10)
+        answer = requests.get(f"{self.url}{path}", headers=VIEWER, timeout=10)
         answer.raise_for_status()
         return answer.json()
 

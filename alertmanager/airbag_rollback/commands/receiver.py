@@ -10,7 +10,7 @@ import click
 from airbag.http import Surface, Web, serve
 from airbag.process import process_options
 from airbag_rollback import failpoints
-from airbag_rollback.app import create_app, wants_token
+from airbag_rollback.app import create_app, has_own_rule
 from airbag_rollback.config import load_settings
 from airbag_rollback.receiver import assemble
 
@@ -30,5 +30,6 @@ def receiver(config_file: Path, config_check: bool, web: Web) -> None:
     )  # fmt: skip
     parts = assemble(config_file, settings, surface.registry)
     surface.reload = parts.reload
+    surface.ready_as = lambda: "ready" if parts.journal.lease.fence else "ready, as standby"
     surface.not_ready = lambda: parts.journal.database.last_error or None
-    serve(create_app(parts, surface), surface, web, own_auth=wants_token)
+    serve(create_app(parts, surface), surface, web, own_auth=has_own_rule)

@@ -1,0 +1,1 @@
+"""The receiver's HTTP API: alerts in, orders in, what is known out."""

@@ -1,0 +1,74 @@
+"""What may be read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query
+
+from airbag_rollback.api import values
+from airbag_rollback.api.explain import explain
+from airbag_rollback.api.overview import models_view, pause_view
+from airbag_rollback.api.versions import versions
+from airbag_rollback.receiver import Receiver
+
+REFUSALS = (401, 403, 404, 422, 429, 503)
+
+
+def add_to(router: APIRouter, receiver: Receiver) -> None:
+    """Add the routes that change nothing."""
+
+    def actions(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        serving: str | None = None,
+        model_name: str | None = None,
+        open: bool = False,
+    ) -> values.Actions:
+        found = receiver.journal.actions.latest(limit)
+        kept = [
+            each for each in found
+            if serving in (None, each.serving) and model_name in (None, each.model_name)
+            and (not open or each.ended_at is None)
+        ]  # fmt: skip
+        return values.Actions(actions=kept)
+
+    def action(action_id: values.ActionId) -> values.Timeline:
+        found = receiver.journal.actions.get(action_id)
+        if found is None:
+            raise HTTPException(404, f"there is no action {action_id}")
+        return values.Timeline(**vars(found), events=tuple(receiver.journal.actions.events(action_id)))
+
+    def serving() -> values.Serving:
+        rows = receiver.journal.ledger.present()
+        keys = tuple(values.ServingModel.model_fields)
+        models = [values.ServingModel.model_validate(dict(zip(keys, row, strict=True))) for row in rows]
+        return values.Serving(mode=receiver.settings.policy.mode, models=models)
+
+    def models() -> values.Models:
+        return models_view(receiver)
+
+    def of_model(serving: values.InPath, model: values.InPath) -> values.Versions:
+        return versions(receiver, serving, model)
+
+    def explained(serving: str, model: str) -> values.Explanation:
+        return explain(receiver, serving, model)
+
+    def pauses() -> values.Pauses:
+        held = receiver.journal.pauses.present(receiver.clock.now())
+        return values.Pauses(pauses=[pause_view(each) for each in held])
+
+    def audit(after: values.After = 0, limit: values.Limit = 100) -> values.AuditPart:
+        seq, mac = receiver.journal.audit.head()
+        records = [values.AuditRecord(**asdict(each)) for each in receiver.journal.audit.records(after, limit)]
+        return values.AuditPart(head_seq=seq, head_mac=mac, records=records)
+
+    add = router.add_api_route
+    add("/v1/actions", actions, summary="The latest actions, newest first")
+    add("/v1/actions/{action_id}", action, summary="One action with its events")
+    add("/v1/serving", serving, summary="What the ledger saw serving last")
+    add("/v1/models", models, summary="Every model, with what holds for it and what is under way")
+    add("/v1/models/{serving}/{model}/versions", of_model, summary="Every version, and whether one could go back to it")
+    add("/v1/explain", explained, summary="What would be done now, and why not; changes nothing")
+    add("/v1/pauses", pauses, summary="The pauses that hold")
+    add("/v1/audit", audit, summary="Records of the audit, oldest first")

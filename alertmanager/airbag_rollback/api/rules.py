@@ -1,0 +1,33 @@
+"""Who may ask for what. A route without a line here does not come up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airbag_rollback.policy import Role
+
+ROLES: Mapping[tuple[str, str], Role] = {
+    ("POST", "/v1/alerts"): "alertmanager",
+    ("GET", "/v1/actions"): "viewer",
+    ("GET", "/v1/actions/{action_id}"): "viewer",
+    ("GET", "/v1/serving"): "viewer",
+    ("GET", "/v1/models"): "viewer",
+    ("GET", "/v1/models/{serving}/{model}/versions"): "viewer",
+    ("GET", "/v1/explain"): "viewer",
+    ("GET", "/v1/pauses"): "viewer",
+    ("POST", "/v1/actions/{action_id}/approve"): "operator",
+    ("POST", "/v1/actions/{action_id}/reject"): "operator",
+    ("POST", "/v1/actions/{action_id}/clear"): "operator",
+    ("POST", "/v1/rollbacks"): "operator",
+    ("POST", "/v1/drills"): "operator",
+    ("POST", "/v1/pauses"): "operator",
+    ("DELETE", "/v1/pauses/{serving}/{model}"): "operator",
+    ("POST", "/v1/quarantine/{serving}/{model}/{version}"): "admin",
+    ("DELETE", "/v1/quarantine/{serving}/{model}/{version}"): "admin",
+    ("GET", "/v1/audit"): "admin",
+}
+
+
+def has_own_rule(path: str) -> bool:
+    """Whether the routes at this path check by themselves who asks, and the web configuration's passwords do not."""
+    return path.startswith("/v1/")
