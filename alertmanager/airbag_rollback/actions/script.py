@@ -196,7 +196,7 @@ class Script:
         if "not_started" in answer:
             return _Ran(None, f"{self._settings.script} cannot be started: {answer['not_started']}", started=False)
         code, seconds = answer["code"], answer["seconds"]
-        text = f"exit status {code} after {seconds:.1f} s" if code is not None and code >= 0 else f"signal {code}"
+        text = f"exit status {code} after {seconds:.1f} s" if code is not None and code >= 0 else f"signal {-code}"
         if answer["timed_out"]:
             code, text = None, f"not done within {self._settings.timeout:g} s, and ended"
         return _Ran(

@@ -1,0 +1,54 @@
+"""Scripts of operators, written by tests, and orders to run them with."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from airbag_rollback.actions.landing import Order, Planned
+from airbag_rollback.actions.script import Script
+from airbag_rollback.policy import ScriptLanding
+
+SHIPPED = Path(__file__).parents[2] / "alertmanager" / "scripts"
+
+
+def write_script(path: Path, body: str, interpreter: str = "/bin/sh") -> Path:
+    """An executable file with that body; the body may be indented."""
+    path.write_text(f"#!{interpreter}\n{textwrap.dedent(body).strip()}\n")
+    path.chmod(0o755)
+    return path
+
+
+def order(**changes: Any) -> Order:  # fields of Order
+    """Going from 3 back to 2 as action 9, fenced with 4."""
+    base = Order(9, "main/digits/5/3/2/0", "main", "digits", 3, 2, "AirbagErrorRatioHigh", 4, frozenset({3}), None)
+    return replace(base, **changes)
+
+
+@dataclass
+class Stage:
+    """A script as a landing, with a folder for its state, and orders that carry its plan."""
+
+    script: Path
+    folder: Path
+    environment: dict[str, str]
+    timeout: float = 30.0
+    grace: float = 0.5
+    restores: bool = True
+
+    @property
+    def landing(self) -> Script:
+        settings = ScriptLanding.model_construct(
+            script=self.script, timeout=self.timeout, grace=self.grace, restores=self.restores,
+            environment=self.environment,
+        )  # fmt: skip
+        return Script("stage", settings, self.folder)
+
+    def planned(self, **changes: Any) -> Order:  # fields of Order
+        """An order with the plan that the script made for it."""
+        meant = order(**changes)
+        plan = self.landing.plan(meant)
+        assert isinstance(plan, Planned), plan
+        return replace(meant, plan=plan.document)
