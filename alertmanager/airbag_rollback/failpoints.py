@@ -3,8 +3,8 @@ and every call to somebody else.
 
 `AIRBAG_FAILPOINT`, read once at the start of the process, is either `record:FILE`, which appends the name of every
 place that is reached, or `kill:NAME|NAME|...`: the places have to be reached in that order, others may lie between
-them, and the process dies at the last one. A name is `THREAD: PLACE`. Without the variable a place costs one look at
-a variable.
+them, and the process dies at the last one. A name is `THREAD: PLACE` and may hold `*`. Without the variable a place
+costs one look at a variable.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 
 from airbag.errors import ConfigError, Problem
 
@@ -53,7 +54,7 @@ def _kill(names: str) -> Callable[[str], None]:
 
     def reach(name: str) -> None:
         with lock:
-            if name != left[0]:
+            if not fnmatchcase(name, left[0]):
                 return
             if len(left) == 1:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,340 @@
+"""One cell of the crash matrix: a receiver that is killed at given places and started again, and what must hold then.
+
+The receiver is the real one, a process of its own, killed with SIGKILL by its own failpoint. Around it are fakes that
+speak the real protocols and outlive it. What brings alerts and orders behaves as Alertmanager and people do: it tries
+again until it is answered with success, and tells the same again later.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgspec
+import requests
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from airbag.serving.model_config import ModelConfigFile
+from airbag_rollback.engine.states import ENDED, State
+from airbag_rollback.journal.audit import START, mac
+from airbag_rollback.records import Action
+from tests.fakes.alertmanager_api import alert, alertmanager, message
+from tests.fakes.nursery import Child, Nursery
+from tests.fakes.ports import free_port
+from tests.fakes.prometheus_api import prometheus
+from tests.fakes.rollback import AUDIT_KEY, HEADERS, Surroundings, bench
+from tests.fakes.serving_state import StatefulServing
+from tests.fakes.tfs_wire import Status
+
+OPERATOR = "an-operator-s-token"
+BY_PERSON = {"Authorization": f"Bearer {OPERATOR}"}
+_PROVEN = (1, 2)
+
+
+class RecordingServing(StatefulServing):
+    """Keeps every configuration that it is sent, and how many intents were durable at that moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.journal: Path | None = None
+        self.told: list[tuple[Any, int]] = []  # Any: official messages carry no types
+
+    def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        if self.journal is not None:
+            self.told.append((request.config, len(_rows(self.journal, "SELECT 1 FROM effects"))))
+        return super().HandleReloadConfigRequest(request, context)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way through the state machine. `switches` are the versions that digits is told to serve, one after the other.
+
+    `arrange` changes the surroundings of a bad version 3 over good ones; `policy` the receiver's. `drive` is called
+    again and again while the receiver runs, with what the journal holds.
+    """
+
+    name: str
+    end: State
+    switches: tuple[tuple[int, ...], ...]
+    serves: frozenset[int]
+    policy: Mapping[str, str] = field(default_factory=dict)
+    arrange: Callable[[Surroundings], None] = lambda _around: None
+    drive: Callable[[Outside], None] = lambda outside: outside.tell()
+
+
+@dataclass
+class Outside:
+    """Whoever speaks to the receiver: Alertmanager and people."""
+
+    around: Surroundings
+    url: str
+    told: bool = False
+    asked: bool = False
+
+    @property
+    def journal(self) -> Path:
+        return self.around.folder / "journal" / "journal.sqlite"
+
+    def tell(self) -> None:
+        """Bring the alert, again until it was taken."""
+        if not self.told:
+            self.told = self._post("/v1/alerts", message(alert()), HEADERS) == 202
+
+    def again(self) -> bool:
+        """Bring the alert once more; whether it was taken."""
+        return self._post("/v1/alerts", message(alert()), HEADERS) == 202
+
+    def order(self, path: str, body: dict[str, Any]) -> int | None:
+        """What a person's order is answered with; None when nothing answers."""
+        return self._post(path, body, BY_PERSON)
+
+    def actions(self) -> list[Action]:
+        """All actions, oldest first."""
+        return [msgspec.json.decode(row, type=Action) for (row,) in _rows(self.journal, "SELECT document FROM actions")]
+
+    def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> int | None:
+        try:
+            return requests.post(f"{self.url}{path}", json=body, headers=headers, timeout=5).status_code
+        except requests.RequestException:
+            return None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`crashed` tells for each place whether the process died there. `reached` is what the last process came by."""
+
+    crashed: tuple[bool, ...]
+    violations: tuple[str, ...]
+    reached: tuple[str, ...]
+    left: tuple[object, ...]
+    """What the first crash left behind for the next process to find: the same leads to the same recovery."""
+
+
+def proven_journal(folder: Path) -> Path:
+    """A journal in which versions 1 and 2 served well and 3 was just released. It can be copied into any cell."""
+    with _surroundings(folder, {}) as around, bench(around) as desk:
+        desk.clock.time = time.time() - 200
+        around.release(1)
+        desk.watch(30)
+        around.release(1, 2)
+        desk.watch(30)
+        around.release(2, 3)
+        desk.watch(5)
+    return folder / "journal"
+
+
+def run(row: Row, crashes: Sequence[str], folder: Path, children: Nursery, proven: Path) -> Outcome:
+    """Start a receiver for each place of `crashes`, each killed there, then one that goes on to the end."""
+    with _surroundings(folder, row.policy) as around:
+        around.release(2, 3)
+        around.serving.switches.clear()
+        around.bad_release()
+        row.arrange(around)
+        shutil.copytree(proven, folder / "journal")
+        before = around.models_config.read_text()
+        port = free_port()
+        outside = Outside(around, f"http://127.0.0.1:{port}")
+        assert isinstance(around.serving, RecordingServing)
+        around.serving.journal = outside.journal
+        crashed, violations, left = [], [], ()
+        for number, places in enumerate(crashes):
+            child = _start(children, around, port, f"kill:{places}")
+            try:
+                crashed.append(_until_dead(child, row, outside))
+            finally:
+                child.kill()
+            violations += [f"after crash {number + 1}: {each}" for each in _always(outside, row, before)]
+            left = left or _left(outside)
+        record = folder / "reached"
+        child = _start(children, around, port, f"record:{record}")
+        try:
+            violations += _to_the_end(child, row, outside)
+        finally:
+            child.kill()
+        violations += [*_always(outside, row, before), *_at_the_end(outside, row)]
+        return Outcome(tuple(crashed), tuple(violations), tuple(record.read_text().splitlines()), left)
+
+
+def _start(children: Nursery, around: Surroundings, port: int, failpoint: str) -> Child:
+    arguments = ["receiver", "--config.file", str(around.policy_file), "--web.listen-address", f"127.0.0.1:{port}"]
+    return children.start(arguments, around.folder / "receiver.log", {"AIRBAG_FAILPOINT": failpoint})
+
+
+def _until_dead(child: Child, row: Row, outside: Outside, limit: float = 12.0) -> bool:
+    """Whether it died by itself before everything was over."""
+    end, quiet_since = time.monotonic() + limit, 0.0
+    while child.alive:
+        row.drive(outside)
+        now = time.monotonic()
+        if now > end:
+            return False
+        if not _quiet(outside, row):
+            quiet_since = 0.0
+        elif not quiet_since:
+            quiet_since = now
+        elif now - quiet_since > 2.5:  # the watcher has looked again by then
+            return False
+        elif not outside.asked:
+            outside.asked = outside.again()  # the second report of the same belongs to every run
+        time.sleep(0.01)
+    return True
+
+
+def _to_the_end(child: Child, row: Row, outside: Outside, limit: float = 40.0) -> list[str]:
+    end = time.monotonic() + limit
+    while not _quiet(outside, row):
+        row.drive(outside)
+        if not child.alive:
+            return ["the receiver ended by itself"]
+        if time.monotonic() > end:
+            stands = "; ".join(f"{each.id} {each.state} {each.reason}: {each.text}" for each in outside.actions())
+            return [f"I8: not over after {limit:g} s: {stands or 'no action'}"]
+        time.sleep(0.01)
+    while not outside.again():
+        if time.monotonic() > end:
+            return ["the same alert again was not taken"]
+        time.sleep(0.01)
+    while not _quiet(outside, row):
+        if time.monotonic() > end:
+            return ["the same alert again does not come to rest"]
+        time.sleep(0.01)
+    return []
+
+
+def _quiet(outside: Outside, row: Row) -> bool:
+    """Whether all that came is dealt with, told, and what serves is noted."""
+    open_work = (
+        "SELECT (SELECT count(*) FROM deliveries WHERE admitted_at IS NULL), "
+        "(SELECT count(*) FROM outbox WHERE delivered_at IS NULL), "
+        "(SELECT serves FROM models WHERE model_name = 'digits')"
+    )
+    try:
+        ((waiting, untold, serves),) = _rows(outside.journal, open_work)
+        actions = outside.actions()
+    except sqlite3.Error:
+        return False
+    seen = frozenset(msgspec.json.decode(serves)) == row.serves
+    return not waiting and not untold and seen and bool(actions) and all(each.state in ENDED for each in actions)
+
+
+def _left(outside: Outside) -> tuple[object, ...]:
+    """All that the next process can know, without times and numbers of writes."""
+    actions = tuple((each.id, each.state, each.attempt, each.step, each.approved_by) for each in outside.actions())
+    counts = _rows(
+        outside.journal,
+        "SELECT (SELECT count(*) FROM deliveries WHERE admitted_at IS NULL), "
+        "(SELECT count(*) FROM outbox WHERE delivered_at IS NULL), (SELECT count(*) FROM effects), "
+        "(SELECT group_concat(model_name || epoch || serves) FROM models)",
+    )
+    serving = tuple(sorted(outside.around.serving.models["digits"].items()))
+    files = tuple(sorted(path.name.rstrip("0123456789") for path in outside.around.folder.glob("models.config*")))
+    return actions, tuple(counts), outside.around.named(), serving, files, outside.told
+
+
+def _always(outside: Outside, row: Row, before: str) -> Iterator[str]:
+    """What must hold whenever nobody writes, however the last process ended."""
+    around, journal = outside.around, outside.journal
+    yield from _chain(journal)
+    effects = _rows(journal, "SELECT action_id, target, fence FROM effects ORDER BY id")
+    armed = _rows(journal, "SELECT count(*) FROM audit WHERE json_extract(record, '$.after') = 'ARMED'")[0][0]
+    written = ModelConfigFile(around.models_config).read().generation - _generation(before)
+    if not len(around.serving.switches) <= len(effects) <= armed or written > len(effects):
+        yield f"I2: {around.serving.switches}, {written} writes of models.config, {len(effects)} intents"
+    if len(set(effects)) != len(effects) or len(effects) > len(row.switches):
+        yield f"I1: the intents {effects}"
+    assert isinstance(around.serving, RecordingServing)
+    if any(not intents for _, intents in around.serving.told):
+        yield "I2: the server was told before any intent was durable"
+    switches = [versions for model, versions in around.serving.switches if model == "digits"]
+    if tuple(switches) != row.switches[: len(switches)]:
+        yield f"I1: the server was switched to {switches}"
+    if written > len(row.switches):
+        yield f"I1: models.config was written {written} times"
+    fences = [fence for *_, fence in effects]
+    if fences != sorted(fences):
+        yield f"I4: the fences {fences}"
+    if any(target is not None and target not in _PROVEN for _, target, _ in effects):
+        yield f"I5: the targets of {effects}"
+    if any(not each.deadline for each in outside.actions() if each.state not in ENDED):
+        yield "I8: an open action without a deadline"
+    meant = _other(text_format.Parse(before, model_server_config_pb2.ModelServerConfig()))
+    if any(_other(config) != meant for config, _ in around.serving.told):
+        yield "I12: another model was told to be another"
+    if before.partition("config {")[2].partition("config {")[0] not in around.models_config.read_text():
+        yield "I12: another model's text in models.config was changed"
+
+
+def _at_the_end(outside: Outside, row: Row) -> Iterator[str]:
+    around, journal = outside.around, outside.journal
+    actions = outside.actions()
+    if [each.state for each in actions] != [row.end]:
+        stand = [(str(each.state), each.reason, each.text) for each in actions]
+        yield f"I1: one action at {row.end} was meant, there are {stand}"
+    switches = tuple(versions for _, versions in around.serving.switches)
+    if switches != row.switches:
+        yield f"I1: the server was switched to {switches}"
+    up = {version for version, state in around.serving.models["digits"].items() if state == Status.AVAILABLE}
+    if up != row.serves:
+        yield f"{sorted(up)} is up"
+    if row.switches and around.named() != row.switches[-1]:
+        yield f"models.config names {around.named()}"
+    told = {each["labels"].get("action_id") for each in around.alertmanager.alerts}
+    for action in actions:
+        ends = _rows(
+            journal, "SELECT record FROM audit WHERE action_id = ? AND json_extract(record, '$.after') = ?",
+            action.id, action.state,
+        )  # fmt: skip
+        if len(ends) != 1:
+            yield f"I9: action {action.id} has {len(ends)} records of its end"
+        if str(action.id) not in told:
+            yield f"I9: nobody was told of action {action.id}"
+
+
+def _chain(journal: Path) -> Iterator[str]:
+    before = START
+    for number, (seq, record, found) in enumerate(_rows(journal, "SELECT seq, record, mac FROM audit ORDER BY seq")):
+        before = mac(AUDIT_KEY.encode(), before, record)
+        if (seq, found) != (number + 1, before):
+            yield f"I11: record {seq} of the audit"
+            return
+
+
+def _other(config: Any) -> bytes:  # Any: official messages carry no types
+    [found] = [each for each in config.model_config_list.config if each.name == "other"]
+    return bytes(found.SerializeToString(deterministic=True))
+
+
+def _generation(text: str) -> int:
+    return int(text.split()[3])
+
+
+def _rows(journal: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=5)) as connection:
+        return connection.execute(query, values).fetchall()
+
+
+@contextmanager
+def _surroundings(folder: Path, policy: Mapping[str, str]) -> Iterator[Surroundings]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        serving = RecordingServing()
+        serving.start()
+        held.callback(serving.die)
+        around = Surroundings(
+            folder, held.enter_context(prometheus()), held.enter_context(alertmanager()), serving,
+            {
+                "access": "{tokens: [{name: anna, role: operator, token: {file: operator}}]}",
+                "stable_for": "100ms", "guards": "{cool_down: 0s}", **policy,
+            },
+        )  # fmt: skip
+        (folder / "operator").write_text(OPERATOR)
+        around.lay_out()
+        yield around
