@@ -16,7 +16,7 @@ from airbag_rollback.config import Settings
 from airbag_rollback.engine.states import CANCELLABLE, ENDED, REOPENS, State
 from airbag_rollback.journal import Journal
 from airbag_rollback.journal.pauses import ALL, Pause
-from airbag_rollback.look import Lookout
+from airbag_rollback.look import Lookout, ModelView
 from airbag_rollback.records import Action
 
 
@@ -83,10 +83,8 @@ class People:
         refused all the same. NotThere, NotNow.
         """
         group = self._group(serving, model)
-        view = self._lookout.look(group, model)
-        if not view.serves:
-            raise NotNow(f"nothing serves {model} on {group.name}: {view.unreachable or 'no version is up'}")
-        return self._order(group, model, max(view.serves), "person", by, because, to)
+        _view, suspect = self._serves(group, model)
+        return self._order(group, model, suspect, "person", by, because, to)
 
     def drill(
         self, serving: str | None, model: str, by: str, because: str = "", *, shadow: bool = False
@@ -96,13 +94,11 @@ class People:
         It begins when its own alert, which is posted with the order, has come back by the webhook.
         """
         group = self._group(serving, model)
-        view = self._lookout.look(group, model)
-        if not view.serves:
-            raise NotNow(f"nothing serves {model} on {group.name}: {view.unreachable or 'no version is up'}")
+        view, suspect = self._serves(group, model)
         target = drill.shadow_target(self._settings().policy, group, model, view) if shadow else None
         if isinstance(target, str):
             raise NotNow(target)
-        return self._order(group, model, max(view.serves), "drill", by, because, target, real=shadow)
+        return self._order(group, model, suspect, "drill", by, because, target, real=shadow)
 
     def pause(self, serving: str, model: str, seconds: float | None, by: str, because: str) -> Pause:
         """Nothing is rolled back by itself on what is named (`*` for all), for so long or until it is resumed."""
@@ -127,6 +123,15 @@ class People:
         """Undo that. NotNow when it is not quarantined."""
         if not self._journal.quarantine.lift(serving, model, version, by, self._clock.now()):
             raise NotNow(f"version {version} of {serving}/{model} is not quarantined")
+
+    def _serves(self, group: ServingGroup, model: str) -> tuple[ModelView, int]:
+        """What is there, and the version that answers: behind the label where the landing moves labels. NotNow."""
+        view = self._lookout.look(group, model)
+        rule = self._settings().policy.rule(group.name, model, "AirbagOrder")
+        behind = view.behind(rule.label or "stable") if rule.landing == "serving-label" else frozenset()
+        if not behind | view.serves:
+            raise NotNow(f"nothing serves {model} on {group.name}: {view.unreachable or 'no version is up'}")
+        return view, max(behind or view.serves)
 
     def _order(
         self, group: ServingGroup, model: str, suspect: int, source: str, by: str, because: str, to: int | None,

@@ -10,8 +10,9 @@ from airbag.clock import Clock
 from airbag.serving.groups import ServingGroup
 from airbag_rollback import drill
 from airbag_rollback.actions.choose import NoEffect, UnknownLanding, landing_of
-from airbag_rollback.actions.shadow import Shadow
 from airbag_rollback.actions.landing import Effect, Found, Landing, Order, Planned, Result
+from airbag_rollback.actions.leased import Leased
+from airbag_rollback.actions.shadow import Shadow
 from airbag_rollback.config import Settings
 from airbag_rollback.engine.decide import Decision, Kind
 from airbag_rollback.engine.guards import exhausted
@@ -46,7 +47,13 @@ class Steps:
     clock: Clock
     metrics: Metrics
     _stable_since: dict[int, float] = field(default_factory=dict)
+    _partly_since: dict[int, float] = field(default_factory=dict)
     _again_at: dict[int, float] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """At the begin of a term: what was seen in an earlier one is no proof of how things stand."""
+        self._stable_since.clear()
+        self._again_at.clear()
 
     def step(self, action: Action) -> Action:
         """One step. Returns the same action when there is nothing to do yet.
@@ -284,6 +291,11 @@ class Steps:
         now = self.clock.now()
         if real.found is not Found.DONE:
             self._stable_since.pop(action.id, None)
+            if real.found is not Found.PARTLY:
+                self._partly_since.pop(action.id, None)
+            elif now - self._partly_since.setdefault(action.id, now) >= _PAUSE and now < action.deadline:
+                del self._partly_since[action.id]
+                return self._move(action, State.UNKNOWN, "not_followed", real.text)
             return self._wait(action, "waiting_for_switch", real.text, "switch_unverified")
         since = self._stable_since.setdefault(action.id, now)
         last = action.step + 1 >= action.steps
@@ -346,7 +358,8 @@ class Steps:
         found = landing_of(action.landing, label, policy, group, self.lookout)
         if action.source != "drill":
             return found
-        return NoEffect(found) if action.effect == "none" else Shadow(found, self.lookout, group)
+        meant = NoEffect(found) if action.effect == "none" else Shadow(found, self.lookout, group)
+        return Leased(meant, self.journal.lease.ensure)
 
 
 def _meant(action: Action, judged: Judged) -> Action:

@@ -541,7 +541,7 @@ def test_a_switch_counts_only_when_every_server_made_it(pair: tuple[Bench, State
     desk.post(alert())
     action = desk.run_until_ended()
     assert (action.state, action.reason) == (State.NEEDS_HUMAN, "switch_unverified")
-    assert "two: 3 END, 2 LOADING" in action.text
+    assert "two: 3 AVAILABLE, 2 LOADING" in action.text
 
 
 def test_a_server_that_falls_back_while_it_is_watched_is_not_stable(desk: Bench) -> None:
@@ -566,8 +566,8 @@ def test_a_version_that_is_still_coming_up_keeps_the_switch_from_being_done(desk
     desk.post(alert())
     desk.turn(5)
     desk.around.serving.models["digits"][4] = 20
-    for _ in range(3):
-        desk.watch(5)
+    for _ in range(4):
+        desk.watch(1)
         desk.settle()
     assert [action.state for action in desk.actions()] == [State.VERIFY_MECHANISM]
 
