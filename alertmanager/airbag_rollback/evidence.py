@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from airbag.clock import Clock
 from airbag.errors import RemoteError
 from airbag.rules import Profile
 from airbag_rollback.engine.verdict import Measurement
-from airbag_rollback.prometheus import Prometheus
+from airbag_rollback.prometheus import Prometheus, Row
 from airbag_rollback.signals import Signal, fill
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One question to Prometheus: `outcome` is value, empty, nan (also infinite) or error."""
+    """One question to Prometheus: `outcome` is value, rows, empty, nan (also infinite) or error.
+
+    With `rows` the value is how many series answered: they are too many to keep.
+    """
 
     what: str
     query: str
@@ -27,7 +34,10 @@ class Reading:
 
 @dataclass
 class Evidence:
-    """Asks about one model of one serving, over the windows of a profile, and keeps what came back in `readings`."""
+    """Asks about one model of one serving, over the windows of a profile, and keeps what came back in `readings`.
+
+    It is one look: what was asked already is not asked again.
+    """
 
     prometheus: Prometheus
     clock: Clock
@@ -35,6 +45,7 @@ class Evidence:
     model: str
     pace: Profile
     readings: list[Reading] = field(default_factory=list)
+    _known: dict[tuple[str, float | None], Reading] = field(default_factory=dict)
 
     def now(self, signal: Signal, version: int) -> Measurement:
         """What `version` measures at present."""
@@ -52,6 +63,22 @@ class Evidence:
         """What `version` measures now that it is the one that should serve again."""
         return self._measure(signal, version, signal.recovered or signal.value, signal.samples, None)
 
+    def number(self, what: str, query: str, version: int, at: float | None = None) -> float | None:
+        """One number about `version`; None when there is none, it is not finite, or nobody answered."""
+        return self._ask(f"{what} of {version}", self._filled(query, version), at).value
+
+    def rows(self, what: str, query: str, version: int, at: float | None = None) -> tuple[Row, ...] | None:
+        """Every series that answers; None when nobody did."""
+        filled = self._filled(query, version)
+        found = self._try(what, filled, lambda: self.prometheus.vector(filled, at))
+        if found is not None:
+            outcome, count = ("rows", float(len(found))) if found else ("empty", None)
+            self.readings.append(Reading(what, filled, self.clock.now(), outcome, count))
+        return found
+
+    def _filled(self, query: str, version: int) -> str:
+        return fill(query, self.serving, self.model, version, self.pace)
+
     def _measure(self, signal: Signal, version: int, value: str, samples: str, at: float | None) -> Measurement:
         questions = {
             "value": (value, at),
@@ -64,8 +91,7 @@ class Evidence:
         for what, (query, when) in questions.items():
             if not query:
                 continue
-            filled = fill(query, self.serving, self.model, version, self.pace)
-            reading = self._ask(f"{what} of {version}", filled, when)
+            reading = self._ask(f"{what} of {version}", self._filled(query, version), when)
             found[what] = reading.value
             if reading.outcome == "error":
                 return Measurement(counted=bool(samples), detail=reading.error)
@@ -76,14 +102,24 @@ class Evidence:
         )  # fmt: skip
 
     def _ask(self, what: str, query: str, at: float | None) -> Reading:
-        now = self.clock.now()
-        try:
-            value = self.prometheus.instant(query, at)
-        except RemoteError as error:
-            reading = Reading(what, query, now, "error", error=str(error))
-        else:
-            outcome = "empty" if value is None else "value" if math.isfinite(value) else "nan"
-            # JSON knows neither NaN nor infinity; the outcome says which it was not.
-            reading = Reading(what, query, now, outcome, value if outcome == "value" else None)
+        known = self._known.get((query, at))
+        if known is not None:
+            return known
+        answer = self._try(what, query, lambda: (self.prometheus.instant(query, at),))
+        if answer is None:
+            return self.readings[-1]
+        (value,) = answer
+        outcome = "empty" if value is None else "value" if math.isfinite(value) else "nan"
+        # JSON knows neither NaN nor infinity; the outcome says which it was not.
+        reading = Reading(what, query, self.clock.now(), outcome, value if outcome == "value" else None)
         self.readings.append(reading)
+        self._known[query, at] = reading
         return reading
+
+    def _try(self, what: str, query: str, ask: Callable[[], T]) -> T | None:
+        """The answer; None, with a reading that says why, when there is none."""
+        try:
+            return ask()
+        except RemoteError as error:
+            self.readings.append(Reading(what, query, self.clock.now(), "error", error=str(error)))
+            return None

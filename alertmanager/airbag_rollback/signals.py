@@ -11,6 +11,8 @@ from airbag_rollback.engine.verdict import Bad
 _RULE = "model_version:airbag_"
 _VERSION = '{serving="$serving",model_name="$model",model_version="$version"}'
 _MODEL = '{serving="$serving",model_name="$model"}'
+_BY_MODEL = "by (serving, model_name)"
+_PER_MODEL = "on (serving, model_name) group_left ()"
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class Signal:
     `history` and `history_samples` are asked at the moment when a version last served. Without `history` the signal
     has no baseline; without `samples` it rests on a state. `recovered` is asked instead of `value` once the version
     to go back to serves. A signal that `yields` leaves the decision to others when its baseline is bad or missing.
+
+    What tells the release from the world: `others` answers for every model with enough data 1 when it is bad by this
+    signal now and 0 when it is not; with `others_released` those count that were released lately too. `good` answers at
+    the moments at which the version measured good on enough samples. Trouble of a signal that is `moved_by_load` or
+    `moved_by_inputs` may come from more requests, or from other ones.
     """
 
     value: str
@@ -32,6 +39,11 @@ class Signal:
     history_samples: str = ""
     recovered: str = ""
     yields: bool = False
+    others: str = ""
+    others_released: bool = False
+    good: str = ""
+    moved_by_load: bool = False
+    moved_by_inputs: bool = False
 
 
 def fill(query: str, serving: str, model: str, version: int, pace: Profile) -> str:
@@ -43,27 +55,40 @@ def fill(query: str, serving: str, model: str, version: int, pace: Profile) -> s
     return filled.replace("$version", str(version)).replace("$window", pace.window).replace("$burst", pace.burst)
 
 
-def _compared(value: str, records: str, samples: str, threshold: str, samples_min: str, bad: Bad = Bad.ABOVE) -> Signal:
-    choose = "max" if bad is Bad.ABOVE else "min"
-    return Signal(
-        value=value,
-        threshold=f"{choose}({threshold}{_MODEL})",
-        age=f"time() - timestamp({records})",
-        bad=bad,
-        samples=samples,
-        samples_min=f"max({samples_min}{_MODEL})",
-        history=f"avg_over_time({records}[5m])",
-        history_samples=f"max_over_time({samples}[5m])",
-    )
-
-
-def _share(name: str, counted: str, threshold: str) -> Signal:
+def _share(name: str, counted: str, threshold: str, *, moved_by_load: bool = False) -> Signal:
     """By the lower bound of the window, or of its latest part where that is worse and rests on enough answers."""
     of, samples_min = f"{_RULE}tfs_{name}", f"max(airbag_tfs_requests_min{_MODEL})"
     lately = f"{_RULE}tfs_{counted}:increase$burst{_VERSION} >= on() group_left() {samples_min}"
     whole, latest = f"{of}:lower_bound$window{_VERSION}", f"({of}:lower_bound$burst{_VERSION} and {lately})"
     ratio, samples = f"{of}:ratio$window{_VERSION}", f"{_RULE}tfs_{counted}:increase$window{_VERSION}"
-    return _compared(f"{latest} > {whole} or {whole} or {latest}", ratio, samples, threshold, "airbag_tfs_requests_min")
+    return Signal(
+        value=f"{latest} > {whole} or {whole} or {latest}",
+        threshold=f"max({threshold}{_MODEL})",
+        age=f"time() - timestamp({ratio})",
+        samples=samples,
+        samples_min=samples_min,
+        history=f"avg_over_time({ratio}[5m])",
+        history_samples=f"max_over_time({samples}[5m])",
+        others=f"max {_BY_MODEL} ({_others_shares(of, counted, threshold)})",
+        good=f"{ratio} <= {_limit(threshold)} and {samples} >= {_limit('airbag_tfs_requests_min')}",
+        moved_by_load=moved_by_load,
+    )
+
+
+def _others_shares(of: str, counted: str, threshold: str) -> str:
+    """1 or 0 for every version in each of the two windows in which it has enough answers."""
+    limit = f"{_PER_MODEL} max {_BY_MODEL} ({threshold})"
+    enough = f"{_PER_MODEL} max {_BY_MODEL} (airbag_tfs_requests_min)"
+    parts = [
+        f"({of}:lower_bound{window} > bool {limit} and {_RULE}tfs_{counted}:increase{window} >= {enough})"
+        for window in ("$window", "$burst")
+    ]
+    return " or ".join(f'label_replace({part}, "part", "{n}", "", "")' for n, part in enumerate(parts))
+
+
+def _limit(name: str, choose: str = "max") -> str:
+    """A threshold of the model, to compare series of its versions with."""
+    return f"{_PER_MODEL} {choose} {_BY_MODEL} ({name}{_MODEL})"
 
 
 def _failing(selector: str) -> str:
@@ -72,6 +97,13 @@ def _failing(selector: str) -> str:
     match = "on(serving, target, model_name, model_version)"
     failing = f"count((airbag_tfs_model_version_error{selector} == 1) and {match} ({wanted}))"
     return f'{failing} or (0 * count(airbag_tfs_up{{serving="$serving"}} == 1))'
+
+
+def _others_failing() -> str:
+    """1 for every model of which a wanted version cannot be loaded, 0 for the others that an answering server has."""
+    match, up = "on (serving, target, model_name, model_version)", "on (serving, target) (airbag_tfs_up == 1)"
+    failing = f"airbag_tfs_model_version_error == 1 and {match} (airbag_tfs_model_version_wanted == 1) and {up}"
+    return f"max {_BY_MODEL} ({failing}) or 0 * max {_BY_MODEL} (airbag_tfs_available_versions and {up})"
 
 
 def _wrong(probes: str) -> str:
@@ -92,15 +124,40 @@ _ACCURACY_BOUND = f"{_RULE}quality_accuracy:upper_bound$window{_VERSION}"
 _LABELLED = f"{_RULE}quality_labelled:increase$window{_VERSION}"
 _ENOUGH_LABELS = f"{_RULE}quality_labelled:sufficient$window{_VERSION} == 1"
 _DROP = f"{_RULE}quality_release_accuracy:drop_lower_bound{_VERSION}"
+_CANDIDATE = f"{_RULE}quality_version_role:candidate{_VERSION}"
 _RELEASE_LABELLED = f"{_RULE}quality_release_labelled:increase{_VERSION}"
+
+
+def _low() -> Signal:
+    """The bound of the accuracy that chance explains is below what is allowed."""
+    bound, sufficient = f"{_RULE}quality_accuracy:upper_bound$window", f"{_RULE}quality_labelled:sufficient$window == 1"
+    least = f"{_PER_MODEL} min {_BY_MODEL} (airbag_quality_accuracy_min)"
+    return Signal(
+        value=_ACCURACY_BOUND,
+        threshold=f"min(airbag_quality_accuracy_min{_MODEL})",
+        age=f"time() - timestamp({_ACCURACY})",
+        bad=Bad.BELOW,
+        samples=_LABELLED,
+        samples_min=f"max(airbag_quality_labels_min{_MODEL})",
+        history=f"avg_over_time({_ACCURACY}[5m])",
+        history_samples=f"max_over_time({_LABELLED}[5m])",
+        others=f"max {_BY_MODEL} ({bound} < bool {least} and {sufficient})",
+        good=f"{_ACCURACY} >= {_limit('airbag_quality_accuracy_min', 'min')} and {_ENOUGH_LABELS}",
+        moved_by_inputs=True,
+    )
 
 
 def _dropped() -> Signal:
     """The suspect's drop below the version before it, as far as chance does not explain it.
 
     Whom one would go back to has itself dropped below the version before it, or by nothing: then it was compared with
-    none. Once it serves again it is compared with its own past hour, as the suspect answers no more.
+    none. Once it serves again it is compared with its own past hour, as the suspect answers no more. Other models have
+    no version before them to be compared with, so for them it is what they measured an hour ago.
     """
+    now, sufficient = f"{_RULE}quality_accuracy:upper_bound$window", f"{_RULE}quality_labelled:sufficient$window == 1"
+    then = f"{_RULE}quality_release_accuracy:sufficient_ratio offset 1h"
+    allowed = f"max {_BY_MODEL} (airbag_quality_accuracy_drop_max)"
+    difference = f"model:airbag_quality_release_accuracy:difference{_MODEL}"
     return Signal(
         value=_DROP,
         threshold=f"max(airbag_quality_accuracy_drop_max{_MODEL})",
@@ -110,21 +167,25 @@ def _dropped() -> Signal:
         history=f"avg_over_time({_DROP}[5m]) or 0 * max_over_time({_RELEASE_LABELLED}[5m])",
         history_samples=f"max_over_time({_RELEASE_LABELLED}[5m])",
         recovered=f"avg_over_time({_ACCURACY}[1h]) - ({_ACCURACY_BOUND} and {_ENOUGH_LABELS})",
+        others=f"max {_BY_MODEL} (({then} - {now}) > bool {_PER_MODEL} {allowed} and {sufficient})",
+        good=f"(0 - {difference}) <= {_limit('airbag_quality_accuracy_drop_max')} "
+        f"and on (serving, model_name) {_CANDIDATE}",
+        moved_by_inputs=True,
     )
 
 
 SIGNALS: Mapping[str, Signal] = {
     "AirbagErrorRatioHigh": _share("errors_per_request", "requests", "airbag_tfs_error_ratio_max"),
-    "AirbagLatencyHigh": _share("slow_per_answer", "answers", "airbag_tfs_slow_ratio_max"),
-    "AirbagAccuracyLow": _compared(
-        _ACCURACY_BOUND, _ACCURACY, _LABELLED, "airbag_quality_accuracy_min", "airbag_quality_labels_min", Bad.BELOW
-    ),
+    "AirbagLatencyHigh": _share("slow_per_answer", "answers", "airbag_tfs_slow_ratio_max", moved_by_load=True),
+    "AirbagAccuracyLow": _low(),
     "AirbagAccuracyDropped": _dropped(),
     "AirbagProbeFailed": Signal(
         value=_wrong(_PROBES),
         threshold="vector(0)",
         age=_probe_age(),
         history=_wrong(f"last_over_time({_PROBES}[5m])"),
+        others=f"max {_BY_MODEL} (airbag_tfs_probe_success == bool 0)",
+        good=f"min({_PROBES}) == 1",
         yields=True,  # golden requests may be wrong themselves, which must not keep other alerts from acting
     ),
     "AirbagVersionLoadFailed": Signal(
@@ -132,5 +193,7 @@ SIGNALS: Mapping[str, Signal] = {
         threshold="vector(0)",
         age='time() - min(airbag_tfs_last_poll_timestamp_seconds{serving="$serving"})',
         recovered=_failing(_MODEL),
+        others=_others_failing(),
+        others_released=True,  # a load is tried at a release, and several that fail at once have one cause
     ),
 }  # fmt: skip

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from airbag_rollback.journal.database import Database
 from airbag_rollback.records import Served
 
 _NOTE_EVERY = 10.0
 _GAP = 15.0
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was seen of one version since the last time. None is "nobody can tell".
+
+    `answered`: requests. `bad`: whether a rollback alert fires for it; False only under traffic enough for one.
+    """
+
+    serving: str
+    model_name: str
+    version: int
+    answered: float | None = None
+    bad: bool | None = None
+
+    @property
+    def of(self) -> tuple[str, str, int]:
+        """Whose proof it is."""
+        return self.serving, self.model_name, self.version
 
 
 class Ledger:
@@ -120,12 +140,59 @@ class Ledger:
         )
         return rows[0][0] if rows else None
 
+    def left(self, serving: str, model: str, version: int, now: float) -> float:
+        """When the version last served; `now` if it still does, or never did."""
+        rows = self._database.rows(
+            "SELECT CASE WHEN count(until) = count(*) THEN max(until) END FROM ledger "
+            "WHERE serving = ? AND model_name = ? AND version = ?", serving, model, version,
+        )  # fmt: skip
+        return now if rows[0][0] is None else float(rows[0][0])
+
+    def released_since(self, at: float) -> frozenset[tuple[str, str]]:
+        """Serving and model wherever any version began to serve, or to be wanted, at `at` or later."""
+        rows = self._database.rows(
+            "SELECT serving, model_name FROM ledger WHERE since >= ? "
+            "UNION SELECT serving, model_name FROM wants WHERE since >= ?", at, at,
+        )  # fmt: skip
+        return frozenset((serving, model) for serving, model in rows)
+
+    def note(self, proofs: Iterable[Proof], now: float) -> None:
+        """Add proof to the latest stint of each version, all of it or none; versions that never served have none."""
+        values = [
+            (each.answered, each.answered, now if each.bad else None, None if each.bad is not False else now, *each.of)
+            for each in proofs
+        ]
+        with self._database.write() as connection:
+            connection.executemany(
+                "UPDATE ledger SET requests = CASE WHEN ? IS NULL THEN requests ELSE coalesce(requests, 0) + ? END, "
+                "bad_at = coalesce(?, bad_at), good_at = coalesce(?, good_at) "
+                "WHERE id = (SELECT max(id) FROM ledger WHERE serving = ? AND model_name = ? AND version = ?)",
+                values,
+            )
+
+    def unread(self) -> list[tuple[str, str, int]]:
+        """Serving, model and version of what serves and of which no checksum is known yet."""
+        return self._database.rows(  # type: ignore[return-value] # the columns' types
+            "SELECT serving, model_name, version FROM ledger WHERE until IS NULL AND checksum = '' ORDER BY id"
+        )
+
+    def read(self, serving: str, model: str, version: int, checksum: str) -> None:
+        """Note the checksum of the files of what serves. One that stands there already stays."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE ledger SET checksum = ? WHERE serving = ? AND model_name = ? AND version = ? "
+                "AND until IS NULL AND checksum = ''", (checksum, serving, model, version),
+            )  # fmt: skip
+
     def served(self, serving: str, model: str, now: float) -> list[Served]:
         """Every version that ever served here."""
         rows = self._database.rows(
             "SELECT version, sum(coalesce(until, ?) - since), max(rolled_back), "
             "CASE WHEN count(until) = count(*) THEN max(until) END, "
-            "sum(requests), max(bad_at), max(good_at), max(checksum) "
+            "sum(requests), max(bad_at), max(good_at), "
+            "coalesce((SELECT checksum FROM ledger AS last WHERE last.serving = ledger.serving AND "
+            "last.model_name = ledger.model_name AND last.version = ledger.version AND last.checksum != '' "
+            "ORDER BY last.id DESC LIMIT 1), '') "
             "FROM ledger WHERE serving = ? AND model_name = ? GROUP BY version", now, serving, model,
         )  # fmt: skip
         return [Served(version, soak, bool(gone), *rest) for version, soak, gone, *rest in rows]
