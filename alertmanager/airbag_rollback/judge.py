@@ -18,12 +18,13 @@ from airbag_rollback.engine.target import Candidate, Choice, Rules, choose
 from airbag_rollback.engine.verdict import Bad, Measurement, Verdict, judge
 from airbag_rollback.engine.world import World
 from airbag_rollback.evidence import Evidence
+from airbag_rollback.files import Files, FilesOf, store_of
 from airbag_rollback.journal import Journal
 from airbag_rollback.look import Lookout, ModelView
 from airbag_rollback.policy import Policy, Rule
 from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.records import Action, Served
-from airbag_rollback.signals import SIGNALS
+from airbag_rollback.signals import SIGNALS, Signal
 
 _POLL = 1.0
 """Seconds between what happens at the server and the exporter's page that shows it."""
@@ -53,13 +54,14 @@ class Judge:
 
     def __init__(
         self, lookout: Lookout, journal: Journal, clock: Clock, settings: Callable[[], Settings],
-        world: Callable[[Action, Choice, Evidence], World],
+        world: Callable[[Action, Choice, Evidence], World], files: Files | None = None,
     ) -> None:  # fmt: skip
         self._lookout = lookout
         self._journal = journal
         self._clock = clock
         self._settings = settings
         self._world = world
+        self._files = files or Files()
 
     @property
     def _pace(self) -> Profile:
@@ -100,13 +102,28 @@ class Judge:
         ask = replace(ask, bad=signal.bad, compares=bool(signal.history), yields=signal.yields)
         ask = replace(ask, measured=evidence.now(signal, action.suspect_version))
         target = ask.choice.target
-        if not signal.history or target is None or not ask.restores or judge(ask.measured, signal.bad) != Verdict.BAD:
+        if target is None or not ask.restores or judge(ask.measured, signal.bad) != Verdict.BAD:
             return ask
-        served = self._journal.ledger.served(action.serving, action.model_name, ask.now)
-        return replace(
-            ask, baseline=evidence.history(signal, target, _last_served(served, target, ask.now)),
-            world=self._world(action, ask.choice, evidence),
-        )  # fmt: skip
+        if signal.history:
+            left = self._journal.ledger.left(action.serving, action.model_name, target, ask.now)
+            ask = replace(ask, baseline=evidence.history(signal, target, left))
+            if judge(ask.baseline or Measurement(), signal.bad) != Verdict.GOOD:
+                return ask
+        if action.tried:  # how the world is was asked before the first attempt
+            return ask
+        beside = evidence.now(signal, target) if self._both_serve(ask, action, signal) else None
+        return replace(ask, beside=beside, world=self._world(action, ask.choice, evidence))
+
+    def _both_serve(self, ask: Question, action: Action, signal: Signal) -> bool:
+        """Whether the target can be measured beside the suspect. Right after a switch its window holds what was before,
+        perhaps slowed down by the load of the suspect itself, which says nothing about the world.
+        """
+        if not signal.history:
+            return False
+        group = self._settings().servings.group(action.serving)
+        entry = group.model(action.model_name) if group else None
+        chosen = entry is not None and entry.routing == "versions"
+        return chosen or not signal.samples or ask.choice.target in ask.situation.serves
 
     def _held(self, action: Action, policy: Policy, now: float) -> Held | None:
         paused = self._journal.pauses.on(action.serving, action.model_name, now)
@@ -119,10 +136,24 @@ class Judge:
         """The version to go back to as things stand, with the reasons against the others."""
         policy = self._settings().policy
         rule = policy.rule(action.serving, action.model_name, action.alertname)
-        served = self._journal.ledger.served(action.serving, action.model_name, self._clock.now())
+        now = self._clock.now()
+        served = self._journal.ledger.served(action.serving, action.model_name, now)
         quarantined = self._journal.quarantine.of(action.serving, action.model_name)
         rules = Rules(rule.soak_min, policy.requests_min, rule.not_before, frozenset(action.tried))
-        return choose(_candidates(served, view, quarantined), action.suspect_version, rules, action.asked_target)
+        group = self._settings().servings.group(action.serving)
+        base = store_of(group, action.model_name) if group else None
+        noted = {each.version: each.checksum for each in served}
+
+        def flaw(version: int) -> str:
+            if base is None or view.on_disk is None:
+                return ""
+            loaded = version in view.available
+            ask = FilesOf(base, version, action.suspect_version, noted.get(version, ""), loaded)
+            return self._files.flaw(ask, now)
+
+        candidates = _candidates(served, view, quarantined)
+        suspect, asked = action.suspect_version, action.asked_target
+        return choose(_with_flaws(candidates, suspect, rules, asked, flaw), suspect, rules, asked)
 
     def recovery(self, action: Action, prometheus: Prometheus) -> Recovery:
         """Whether the target of `action` does well now, by samples from after the switch only."""
@@ -180,6 +211,22 @@ def _candidates(served: list[Served], view: ModelView, quarantined: Mapping[int,
         bad = has.bad_at is not None and has.bad_at >= (has.good_at or 0.0)
         against = quarantined.get(version, "")
         found.append(Candidate(version, has.soak, has.rolled_back, view.present(version), has.requests, bad, against))
+    return found
+
+
+def _with_flaws(
+    candidates: list[Candidate], suspect: int, rules: Rules, asked: int | None, flaw: Callable[[int], str]
+) -> list[Candidate]:
+    """The same, with what their files have against them: newest first, down to one that can be gone back to.
+
+    Looking at files takes time, which what is refused anyway and what nobody asks about does not need.
+    """
+    found, settled = [], False
+    for each in sorted(candidates, key=lambda each: each.version, reverse=True):
+        if not settled and choose([each], suspect, rules, asked).target is not None:
+            each = replace(each, flaw=flaw(each.version))
+            settled = not each.flaw
+        found.append(each)
     return found
 
 

@@ -17,6 +17,7 @@ import requests
 from prometheus_client import CollectorRegistry
 
 from airbag.serving.model_config import ModelConfigFile, edit_versions
+from airbag.serving.proto.tfs_pb2 import MetaGraphDef, SavedModel
 from airbag_rollback.config import load_settings
 from airbag_rollback.receiver import Receiver, assemble
 from airbag_rollback.records import Action
@@ -40,6 +41,11 @@ ACCESS = ", ".join(
     f"{{name: {name}, role: {role}, token: {{file: token_{name}}}}}"
     for name, role in zip(TOKENS, ("viewer", "operator", "admin"), strict=True)
 )
+
+MODEL = SavedModel(
+    meta_graphs=[MetaGraphDef(meta_info_def=MetaGraphDef.MetaInfoDef(tags=["serve"]))]
+).SerializeToString()
+"""As little as there is in the file of a complete model."""
 
 MODELS_CONFIG = """\
 # models of this server, edited by Airbag
@@ -84,7 +90,7 @@ class Surroundings:
         """A complete version folder in the model store."""
         folder = self.folder / "store" / model / str(version)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "saved_model.pb").write_bytes(b"model")
+        (folder / "saved_model.pb").write_bytes(MODEL)
         return folder
 
     def lay_out(self) -> None:
