@@ -28,7 +28,7 @@ WEB_CONFIGURATION = "web configuration"
 class Surface:
     """What a process says about itself.
 
-    `not_ready` gives the reason why it cannot serve yet, or None; `reload` re-reads the configuration and raises
+    `not_ready` gives the reason why it cannot serve yet, or None; `ready_as` is what it is else; `reload` re-reads the configuration and raises
     AirbagError when the new one is refused, in which case the old one stays in force. `pages` give exposition text to
     append to the registry's; with any, /metrics speaks the classic text format only. `about` is a sentence for people.
     """
@@ -36,6 +36,7 @@ class Surface:
     name: str
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     not_ready: Callable[[], str | None] = lambda: None
+    ready_as: Callable[[], str] = lambda: "ready"
     reload: Callable[[], None] = lambda: None
     links: Sequence[tuple[str, str]] = ()
     pages: list[Page] = field(default_factory=list)
@@ -109,7 +110,7 @@ class Surface:
         reason = self.not_ready()
         if reason:
             return PlainTextResponse(f"{self.name} is not ready: {reason}\n", status_code=503)
-        return PlainTextResponse(f"{self.name} is ready.\n")
+        return PlainTextResponse(f"{self.name} is {self.ready_as()}.\n")
 
     def _reload(self, _request: Request) -> Response:
         refusal = self.try_reload()

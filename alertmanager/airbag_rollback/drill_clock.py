@@ -43,8 +43,11 @@ class DrillClock(threading.Thread):
 
     def run(self) -> None:
         while not self._ending.wait(self._every):
+            if not self._journal.lease.fence:  # a standby orders nothing
+                continue
             try:
-                self.look()
+                with self._journal.lease.leading():
+                    self.look()
             except AirbagError as error:  # nothing serves, or the journal is full: AirbagDrillOverdue tells people
                 self._say(f"no drill: {error}")
             except Exception:  # one bad look must not end the clock

@@ -75,7 +75,7 @@ class Notifier(threading.Thread):
     def run(self) -> None:
         while not self._ending.is_set():
             try:
-                failed = self.empty()
+                failed = bool(self._journal.lease.fence) and self.empty()
             except AirbagError as error:
                 log.warning("the outbox cannot be worked", extra={"reason": str(error)})
                 failed = True
@@ -86,7 +86,11 @@ class Notifier(threading.Thread):
         self._alertmanagers.close()
 
     def empty(self) -> bool:
-        """Post every waiting message once; whether one was left behind."""
+        """Post every waiting message once; whether one was left behind. Fenced when another one leads."""
+        with self._journal.lease.leading():
+            return self._empty()
+
+    def _empty(self) -> bool:
         waiting = self._journal.outbox.pending()
         self._metrics.waiting.set(len(waiting))
         for message in waiting:

@@ -17,8 +17,10 @@ from airbag_rollback.actions.script_checks import longest_step
 from airbag_rollback.alert_path import AlertPath, PathWatch
 from airbag_rollback.config import Settings, load_settings
 from airbag_rollback.drill_clock import DrillClock, DrillStanding
-from airbag_rollback.journal import Journal, open_journal
+from airbag_rollback.journal import Journal, JournalError, open_journal
+from airbag_rollback.journal.lease import Keeper
 from airbag_rollback.judge import Judge
+from airbag_rollback.lead import LeadStanding, written_fence
 from airbag_rollback.look import Lookout
 from airbag_rollback.metrics import Metrics
 from airbag_rollback.notify import Alertmanagers, Notifier
@@ -63,6 +65,7 @@ class Receiver:
             problem = Problem("journal", "cannot change while the receiver runs", "restart it")
             raise ConfigError(str(self.config_file), [problem])
         self.settings = settings
+        self.journal.lease.outbid()  # a models.config that is new here may have seen a higher fence
         self.show_mode()
         self.worker.wake()
 
@@ -80,7 +83,8 @@ class Receiver:
     def run(self) -> Iterator[None]:
         """Work while the block lasts. Leaving it waits for a step in progress, a reload or a script."""
         self.path.heard()  # the wait for the watchdog begins now
-        for thread in (self.watcher, self.worker, self.notifier, self.path_watch, self.drill_clock):
+        keeper = Keeper(self.journal.lease, self.worker.wake)
+        for thread in (keeper, self.watcher, self.worker, self.notifier, self.path_watch, self.drill_clock):
             thread.start()
         try:
             yield
@@ -89,6 +93,8 @@ class Receiver:
                 thread.stop()
             for thread in (self.worker, self.watcher, self.notifier, self.path_watch, self.drill_clock):
                 thread.join(timeout=30.0 + longest_step(self.settings.policy))
+            keeper.stop()  # last: until here a step may be in progress, and nobody else may begin one
+            keeper.join(timeout=30.0)
             self.lookout.close()
             self.journal.close()
 
@@ -96,9 +102,12 @@ class Receiver:
 def assemble(
     config_file: Path, settings: Settings, registry: CollectorRegistry, clock: Clock | None = None
 ) -> Receiver:
-    """Open the journal and build everything; StartError when the journal cannot be had. Starts nothing."""
+    """Open the journal and build everything; StartError when the journal cannot be had. Starts no thread.
+
+    The receiver leads when it returns, unless another process does.
+    """
     clock = clock or SystemClock()
-    journal = open_journal(settings.policy.journal, settings.audit_key)
+    journal = open_journal(settings.policy.journal, settings.audit_key, lambda: written_fence(current()))
     journal.deliveries.prune(clock.now())
     metrics = Metrics(registry)
     metrics.journal_writable.set_function(lambda: float(not journal.database.last_error))
@@ -118,7 +127,8 @@ def assemble(
     def alertmanagers() -> Alertmanagers:
         return Alertmanagers(lambda: current().policy.alertmanager_urls, metrics)
 
-    judge = Judge(lookout, journal, clock, current, Surroundings(journal, current).look)
+    world = Surroundings(journal, current)
+    judge = Judge(lookout, journal, clock, current, world.look)
     steps = Steps(current, journal, lookout, judge, prometheus, clock, metrics)
     path = AlertPath(clock)
     people = People(current, journal, lookout, clock, lambda: receiver.worker.wake())
@@ -133,10 +143,13 @@ def assemble(
         people,
         judge,
         DrillClock(current, journal, people, clock),
-        Judge(lookout, replace(journal, ledger=Unmoved(journal.database)), clock, current, Surroundings(journal, current).look),
+        Judge(lookout, replace(journal, ledger=Unmoved(journal.database)), clock, current, world.look),
         Access(lambda: current().keys, lambda reason: metrics.unauthorized.labels(reason).inc(), clock),
     )  # fmt: skip
+    with contextlib.suppress(JournalError):  # the keeper tries on
+        journal.lease.tend()
     receiver.show_mode()
+    registry.register(LeadStanding(journal))
     registry.register(DrillStanding(current, journal))
     registry.register(Standing(current, path, journal, lambda: receiver.not_acting_since))
     return receiver

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from airbag.clock import Clock
 from airbag.errors import AirbagError
 from airbag.serving.groups import Servings
-from airbag_rollback.journal import Journal
+from airbag_rollback.journal import Fenced, Journal
 from airbag_rollback.look import Lookout
 
 log = logging.getLogger("airbag.receiver.watch")
@@ -36,8 +37,13 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         while not self._ending.is_set():
-            self.look_around()
+            if self._journal.lease.fence:
+                self._look_while_leading()
             self._ending.wait(self._every)
+
+    def _look_while_leading(self) -> None:
+        with contextlib.suppress(Fenced), self._journal.lease.leading():
+            self.look_around()
 
     def look_around(self) -> None:
         """One look at every model."""

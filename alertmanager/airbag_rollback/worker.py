@@ -10,7 +10,7 @@ from airbag.clock import Clock
 from airbag.errors import AirbagError
 from airbag_rollback import drill, webhook
 from airbag_rollback.engine.states import TOUCHING, State, after_restart
-from airbag_rollback.journal import Journal
+from airbag_rollback.journal import Fenced, Journal
 from airbag_rollback.metrics import Metrics
 from airbag_rollback.records import Action, Delivery
 from airbag_rollback.steps import Steps
@@ -42,15 +42,21 @@ class Worker(threading.Thread):
         self._woken.set()
 
     def run(self) -> None:
-        recovered = False
+        recovered = 0
         while not self._ending.is_set():
             self._woken.clear()
             moved = False
             try:
-                if not recovered:
-                    self.recover()
-                    recovered = True
-                moved = self.turn()
+                if self._journal.lease.fence:
+                    with self._journal.lease.leading() as fence:
+                        if fence != recovered:
+                            self.recover()
+                            recovered = fence
+                        moved = self.turn()
+                else:
+                    self._metrics.oldest.set(0)
+            except Fenced as error:
+                log.warning("no action: this receiver does not lead any more", extra={"reason": str(error)})
             except AirbagError as error:
                 log.warning("no action: the journal cannot be worked", extra={"reason": str(error)})
             except Exception:
@@ -60,21 +66,33 @@ class Worker(threading.Thread):
                 self._woken.wait(self._every)
 
     def recover(self) -> None:
-        """After a start: what may have touched a server becomes UNKNOWN, all else is judged anew. None resumes."""
+        """At the begin of a term: what may have touched a server becomes UNKNOWN, all else is judged anew.
+
+        None resumes. What is under way goes over to the new fence, so that the leader before is shut out of it.
+        """
+        self._steps.forget()
+        self._said.clear()
         policy = self._steps.settings().policy
+        fence = self._journal.lease.fence
         now = self._clock.now()
         for action in self._journal.actions.open():
             to = after_restart(action.state)
             limit = policy.switch_within if action.state in TOUCHING else policy.decide_within
-            deadline = max(action.deadline, now + limit)
+            longest = max(policy.blocked_within, policy.approve_within, policy.recover_within, limit)
+            deadline = min(max(action.deadline, now + limit), now + longest)  # the clock may have been set back
+            changes = {"deadline": deadline} | ({"fence": fence} if action.state in TOUCHING else {})
             if to is action.state:
-                self._journal.actions.note(action, deadline=deadline)
+                self._journal.actions.note(action, **changes)
             else:
                 text = f"the receiver ended while this was {action.state}"
-                self._say(self._journal.actions.move(action, to, now, "restart", text, deadline=deadline))
+                self._say(self._journal.actions.move(action, to, now, "restart", text, **changes))
 
     def turn(self) -> bool:
-        """Admit what arrived, step every open action once; whether anything moved."""
+        """Admit what arrived, step every open action once; whether anything moved. Fenced when another one leads."""
+        with self._journal.lease.leading():
+            return self._turn()
+
+    def _turn(self) -> bool:
         arrived = self._journal.deliveries.pending()
         for delivery in arrived:
             self._admit(delivery)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,9 +135,14 @@ def test_a_journal_of_another_schema_or_a_damaged_one_stops_the_start(tmp_path: 
         open_journal(path, b"key")
 
 
-def test_a_second_process_on_the_same_journal_is_refused(journal: Journal, tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="another process holds it"):
-        open_journal(tmp_path / "journal.sqlite", b"key")
+def test_two_processes_share_a_journal_and_see_what_the_other_wrote(journal: Journal, tmp_path: Path) -> None:
+    with closing(open_journal(tmp_path / "journal.sqlite", b"key")) as other:
+        other.deliveries.accept(b"body", 99.0)
+        assert [each.body for each in journal.deliveries.pending()] == [b"body"]
+        action = opened(journal)
+        moved(other, other.actions.open()[0], State.EVALUATING)
+        with pytest.raises(Overtaken, match="moved on"):
+            moved(journal, action, State.EVALUATING)
 
 
 def test_a_place_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:

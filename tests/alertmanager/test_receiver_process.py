@@ -286,15 +286,21 @@ def test_a_clean_end_waits_for_a_reload_in_progress_and_writes_down_what_came_of
     assert around.serving.reloads == 1
 
 
-def test_a_journal_that_another_process_holds_stops_the_start_with_a_remedy(around: Surroundings) -> None:
-    with process(around):
-        done = subprocess.run(
-            [sys.executable, "-m", "airbag", "receiver", "--config.file", str(around.policy_file),
-             "--web.listen-address", "127.0.0.1:0"],
-            capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
-    assert done.returncode == 1
-    assert "another process holds it. Run one receiver per journal" in done.stderr
+def test_a_second_receiver_on_the_journal_stands_by_takes_alerts_for_the_leader_and_follows_it(
+    around: Surroundings,
+) -> None:
+    around.write_policy(mode="observe")
+    with process(around) as leader, process(around) as standby:
+        assert requests.get(f"{leader.url}/-/ready", timeout=5).text == "airbag receiver is ready.\n"
+        ready = requests.get(f"{standby.url}/-/ready", timeout=5)
+        assert (ready.status_code, ready.text) == (200, "airbag receiver is ready, as standby.\n")
+        assert [sample(each, "airbag_rollback_leader") for each in (leader, standby)] == [1, 0]
+        assert standby.post(alert(version=99)) == 202
+        until(lambda: standby.actions()[0]["state"] not in ("RECEIVED", "EVALUATING"), what="the leader to act")
+        leader.kill()
+        until(lambda: sample(standby, "airbag_rollback_leader") == 1, what="the standby to lead")
+        assert sample(standby, "airbag_rollback_fence") == 2
+        assert "ready.\n" in requests.get(f"{standby.url}/-/ready", timeout=5).text
 
 
 def test_the_check_of_the_configuration_starts_nothing(around: Surroundings) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from airbag_rollback.journal.actions import Actions
 from airbag_rollback.journal.audit import Audit
-from airbag_rollback.journal.database import Database, JournalError, Overtaken
+from airbag_rollback.journal.database import Database, Fenced, JournalError, Overtaken
 from airbag_rollback.journal.deliveries import Deliveries
+from airbag_rollback.journal.lease import Lease
 from airbag_rollback.journal.ledger import Ledger
 from airbag_rollback.journal.notes import Notes
 from airbag_rollback.journal.outbox import Outbox
 from airbag_rollback.journal.pauses import Pauses
 from airbag_rollback.journal.quarantine import Quarantine
 
-__all__ = ["Journal", "JournalError", "Overtaken", "open_journal"]
+__all__ = ["Fenced", "Journal", "JournalError", "Overtaken", "open_journal"]
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,22 @@ class Journal:
     audit: Audit
     pauses: Pauses
     quarantine: Quarantine
+    lease: Lease
 
     def close(self) -> None:
-        """Close the database and let another process have it."""
+        """Give the lease up, so that a standby follows at once, and close the database."""
+        self.lease.give_up()
         self.database.close()
 
 
-def open_journal(path: Path, audit_key: bytes) -> Journal:
-    """Open or create the journal; StartError when it cannot be written or another process holds it."""
+def open_journal(path: Path, audit_key: bytes, floor: Callable[[], int] = lambda: 0) -> Journal:
+    """Open or create the journal; StartError when it cannot be written. Others may have it open as well.
+
+    `floor` gives the highest fence that the world has seen, for the day when the journal was moved away.
+    """
     database = Database(path)
     audit, outbox, ledger = Audit(database, audit_key), Outbox(database), Ledger(database)
     return Journal(
         database, Deliveries(database), Actions(database, outbox, ledger, audit), ledger, outbox, Notes(database),
-        audit, Pauses(database, audit), Quarantine(database, audit),
+        audit, Pauses(database, audit), Quarantine(database, audit), Lease(database, path, floor),
     )  # fmt: skip

@@ -1,21 +1,22 @@
-"""One SQLite file, one process, every commit on the disk before it returns."""
+"""One SQLite file, every commit on the disk before it returns; several processes of one host may share it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from airbag.disk import lock_file, sync_folder
+from airbag.disk import sync_folder
 from airbag.errors import AirbagError, StartError
 from airbag_rollback import failpoints
 from airbag_rollback.engine.states import REOPENS, TOUCHING, State
 
 SCHEMA_VERSION = "2"
+LEADER = "leader"
+"""The one lease."""
 
 
 def _quoted(states: frozenset[State]) -> str:
@@ -51,7 +52,8 @@ CREATE INDEX IF NOT EXISTS audit_of_action ON audit (action_id) WHERE action_id 
 CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 CREATE TABLE IF NOT EXISTS leases (
-    name TEXT PRIMARY KEY, fence INTEGER NOT NULL, holder TEXT NOT NULL, boot TEXT NOT NULL, expires REAL NOT NULL
+    name TEXT PRIMARY KEY, fence INTEGER NOT NULL, holder TEXT NOT NULL, boot TEXT NOT NULL, expires REAL NOT NULL,
+    locked INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS pauses (
     id INTEGER PRIMARY KEY AUTOINCREMENT, serving TEXT NOT NULL, model_name TEXT NOT NULL, since REAL NOT NULL,
@@ -97,29 +99,32 @@ class Overtaken(AirbagError):
     reason = "overtaken"
 
 
+class Fenced(AirbagError):
+    """Another receiver leads by now: what was to be written or done is no longer this one's."""
+
+    reason = "fenced"
+
+
 class Database:
-    """The connection, shared by all threads of the one process that may hold it."""
+    """The connection, shared by all threads of a process. `fence` is that of this process, 0 while it does not lead."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.RLock()
-        self._held = _hold(path)
+        self._bound = threading.local()
         self._last_error = ""
-        try:
-            self._connection = _connect(path)
-            self.fence = self._next_fence()
-        except BaseException:
-            os.close(self._held)
-            raise
+        self._connection = _connect(path)
+        self.fence = 0
 
-    def _next_fence(self) -> int:
-        """A higher token than any that was granted before."""
-        with self.write("fence") as connection:
-            rows = connection.execute(
-                "INSERT INTO leases VALUES ('leader', 1, '', '', 0) "
-                "ON CONFLICT (name) DO UPDATE SET fence = fence + 1 RETURNING fence"
-            ).fetchall()
-            return int(rows[0][0])
+    @contextlib.contextmanager
+    def bound(self, fence: int) -> Iterator[None]:
+        """Every transaction that this thread begins in the block fails with Fenced once another fence was granted."""
+        before = getattr(self._bound, "fence", 0)
+        self._bound.fence = fence
+        try:
+            yield
+        finally:
+            self._bound.fence = before
 
     @property
     def last_error(self) -> str:
@@ -130,7 +135,6 @@ class Database:
         """Close; calls after it raise JournalError."""
         with self._lock:
             self._connection.close()
-            os.close(self._held)
 
     @contextlib.contextmanager
     def write(self, about: str = "") -> Iterator[sqlite3.Connection]:
@@ -144,6 +148,7 @@ class Database:
                 return
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
+                self._check_fence()
                 yield self._connection
                 failpoints.reached("before the commit of ", about)
                 self._connection.execute("COMMIT")
@@ -155,6 +160,16 @@ class Database:
                 raise
             self._last_error = ""
             failpoints.reached("after the commit of ", about)
+
+    def _check_fence(self) -> None:
+        mine = getattr(self._bound, "fence", 0)
+        if not mine:
+            return
+        rows = self._connection.execute("SELECT fence FROM leases WHERE name = ?", (LEADER,)).fetchall()
+        if rows != [(mine,)]:
+            if self.fence == mine:
+                self.fence = 0
+            raise Fenced(f"this receiver had fence {mine}; another one leads under fence {rows[0][0] if rows else '?'}")
 
     def _give_up(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # the disk that failed may also have ended the transaction
@@ -169,21 +184,13 @@ class Database:
                 raise JournalError(f"cannot read the journal {self._path}: {error}") from error
 
 
-def _hold(path: Path) -> int:
-    """Lock a file beside the journal for as long as this process lives."""
+def _connect(path: Path) -> sqlite3.Connection:
     try:
-        return lock_file(Path(f"{path}.lock"))
-    except BlockingIOError as error:
-        raise StartError(
-            f"cannot open the journal {path}: another process holds it. Run one receiver per journal"
-        ) from error
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StartError(
             f"cannot open the journal {path}: {error.strerror}. Make its folder writable, or change `journal`"
         ) from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
         connection.execute("PRAGMA journal_mode=WAL")
@@ -192,6 +199,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('schema', ?)", (SCHEMA_VERSION,))
         (found,) = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+        (torn,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if torn != "ok":
+            raise sqlite3.DatabaseError(torn)
     except sqlite3.Error as error:
         raise StartError(
             f"cannot open the journal {path}: {error}. Make room or make it writable; a damaged one can be moved away"
