@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-import requests
 from rich.console import Console
 from rich.table import Table
 
 from airbag.config import load
-from airbag.errors import ConfigError
+from airbag.errors import AirbagError
 from airbag.process import log_options
 from airbag.serving.groups import Servings, load_servings
 from airbag.serving.values import State
+from airbag_rollback.commands.client import Client, find_token, receiver_options
+from airbag_rollback.commands.texts import line_of, moment, print_json
 from airbag_rollback.look import Lookout
 from airbag_rollback.policy import Policy
 
+_NOT_ACTING = ("off", "observe")
 
-@click.command()
+
+@click.command(epilog="Example: airbag status --limit 3")
 @click.option("--config.file", "config_file", type=click.Path(path_type=Path), default="alertmanager/policy.yml",
               show_default=True, help="policy.yml; it names exporters.yml.")  # fmt: skip
-@click.option("--receiver.url", "receiver_url", default="http://127.0.0.1:9815", show_default=True)
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="How many actions to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: what the receiver says, without the servers.")
 @log_options
-def status(config_file: Path, receiver_url: str, limit: int) -> None:
-    """Show what serves, server by server, and what the receiver is doing."""
-    policy = load(config_file, Policy)
+def status(
+    config_file: Path, receiver_url: str, token_file: Path | None, ca_file: Path | None, limit: int, as_json: bool
+) -> None:
+    """Show what serves, server by server, and what the receiver is doing. The servers are asked directly."""
+    if as_json:
+        client = Client(receiver_url, find_token(receiver_url, token_file, config_file, "viewer"), ca_file)
+        print_json(_told(client, limit))
+        return
     console = Console(highlight=False)
-    console.print(_serving(load_servings(policy.exporters_file)))
-    actions = _actions(policy, receiver_url)
-    console.print(actions if isinstance(actions, str) else _lines(actions[:limit]), markup=False, soft_wrap=True)
+    console.print(_serving(load_servings(load(config_file, Policy).exporters_file)))
+    try:
+        client = Client(receiver_url, find_token(receiver_url, token_file, config_file, "viewer"), ca_file)
+        told = _told(client, limit)
+    except AirbagError as error:
+        click.echo(f"actions: {error}")
+        return
+    for line in [*_standing(told), *_actions(told)]:
+        click.echo(line)
+
+
+for _option in reversed(receiver_options):
+    status = _option(status)
 
 
 def _serving(servings: Servings) -> Table:
@@ -52,30 +69,43 @@ def _serving(servings: Servings) -> Table:
     return table
 
 
-def _actions(policy: Policy, url: str) -> list[dict[str, Any]] | str:
-    """The receiver's actions, or why they cannot be shown."""
-    try:
-        token = policy.webhook_token.read()
-        answer = requests.get(
-            f"{url.rstrip('/')}/v1/actions", headers={"Authorization": f"Bearer {token}"}, timeout=3.0,
-            allow_redirects=False,
-        )  # fmt: skip
-        answer.raise_for_status()
-        found: list[dict[str, Any]] = answer.json()["actions"]
-    except ConfigError as error:
-        return f"actions: the token cannot be read: {error}"
-    except (requests.RequestException, KeyError, ValueError) as error:
-        return f"actions: the receiver at {url} gives none: {error}"
-    return found
+def _told(client: Client, limit: int) -> dict[str, Any]:
+    """What the receiver says of itself, its models and its actions."""
+    return {**client.get("/v1/models"), **client.get("/v1/pauses"), **client.get("/v1/actions", limit=limit)}
 
 
-def _lines(actions: list[dict[str, Any]]) -> str:
-    """Two lines an action: what and how it stands, and why."""
-    return "\n".join(f"{_head(each)}\n    {each['text']}" for each in actions) or "actions: none so far"
+def _standing(told: dict[str, Any]) -> list[str]:
+    """Whether it acts, and who holds it back."""
+    since = f", since {moment(told['not_acting_since'])}" if told["not_acting_since"] else ""
+    lines = [f"mode: {told['mode']}" + (f" (nothing is rolled back by itself{since})" if since else "")]
+    own = [each for each in told["models"] if each["mode"] != told["mode"]]
+    lines += [f"mode of {each['serving']}/{each['model_name']}: {each['mode']}" for each in own]
+    lines.append(
+        f"leader: this receiver, term {told['fence']}"
+        if told["fence"]
+        else "leader: another receiver; this one stands by"
+    )
+    if told["journal_error"]:
+        lines.append(f"journal: cannot be written: {told['journal_error']}")
+    for each in told["pauses"]:
+        until = "until `airbag resume`" if each["until"] is None else f"until {moment(each['until'])}"
+        lines.append(f"paused: {each['serving']}/{each['model_name']} {until}, by {each['by']}: {each['because']}")
+    return lines
 
 
-def _head(action: dict[str, Any]) -> str:
-    received = datetime.fromtimestamp(action["received_at"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    to = "" if action["target_version"] is None else f" -> {action['target_version']}"
-    what = f"{action['serving']}/{action['model_name']} {action['bad_version']}{to}"
-    return f"#{action['id']}  {received}  {what}  {action['state']} ({action['reason']})  {action['alertname']}"
+def _actions(told: dict[str, Any]) -> list[str]:
+    """Open actions with what they wait for, then what ended: two lines an action."""
+    waits = {each["id"]: each for model in told["models"] for each in model["open_actions"]}
+    lines = [
+        f"open: #{each['id']} is {each['state']} until {moment(each['deadline'])}: {_wait(each)}"
+        for each in waits.values()
+    ]
+    for each in told["actions"]:
+        lines += [f"{line_of(each)}  {moment(each['received_at'])}  {each['alertname']}", f"    {each['text']}"]
+    return lines if told["actions"] else [*lines, "actions: none so far"]
+
+
+def _wait(action: dict[str, Any]) -> str:
+    if action["state"] == "AWAITING_APPROVAL":
+        return f"waits for `airbag approve {action['id']}` or `airbag reject {action['id']}`"
+    return str(action["text"] or action["reason"] or "goes on by itself")
