@@ -20,6 +20,7 @@ from airbag_rollback.api.door import guarded
 from airbag_rollback.api.openapi import described, refusals
 from airbag_rollback.api.rules import has_own_rule
 from airbag_rollback.journal import JournalError, Overtaken
+from airbag_rollback.pages.routes import page_routes
 from airbag_rollback.people import NotNow, NotThere
 from airbag_rollback.receiver import Receiver
 
@@ -51,6 +52,7 @@ def create_app(receiver: Receiver, surface: Surface) -> FastAPI:
         app.add_exception_handler(error, _says(status))
     app.add_exception_handler(RequestValidationError, _wrong)
     app.add_exception_handler(HTTPException, _plainly)
+    app.router.routes.extend(page_routes(receiver))  # first, so that `/` is what serves and not the list of doors
     app.router.routes.extend(surface.routes())
     return app
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from airbag_rollback.pages.paths import is_page
 from airbag_rollback.policy import Role
 
 ROLES: Mapping[tuple[str, str], Role] = {
@@ -30,4 +31,4 @@ ROLES: Mapping[tuple[str, str], Role] = {
 
 def has_own_rule(path: str) -> bool:
     """Whether the routes at this path check by themselves who asks, and the web configuration's passwords do not."""
-    return path.startswith("/v1/")
+    return path.startswith("/v1/") or is_page(path)
