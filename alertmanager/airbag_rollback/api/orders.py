@@ -53,7 +53,8 @@ def add_to(router: APIRouter, receiver: Receiver) -> None:
 
     def drill(request: Request, order: values.DrillOrder, key: Key = None) -> Response:
         def give() -> Action:
-            return people.drill(order.serving, order.model_name, caller_of(request).name, order.because)
+            by = caller_of(request).name
+            return people.drill(order.serving, order.model_name, by, order.because, shadow=order.shadow)
 
         return repeats.answer(request, key, order, 201, give)
 

@@ -11,6 +11,7 @@ from airbag_rollback.api import values
 from airbag_rollback.api.explain import explain
 from airbag_rollback.api.overview import models_view, pause_view
 from airbag_rollback.api.versions import versions
+from airbag_rollback.drill import failed_at, stages
 from airbag_rollback.receiver import Receiver
 
 REFUSALS = (401, 403, 404, 422, 429, 503)
@@ -39,6 +40,20 @@ def add_to(router: APIRouter, receiver: Receiver) -> None:
             raise HTTPException(404, f"there is no action {action_id}")
         return values.Timeline(**vars(found), events=tuple(receiver.journal.actions.events(action_id)))
 
+    def drill(action_id: values.ActionId) -> values.Drill:
+        found = receiver.journal.actions.get(action_id)
+        if found is None or found.source != "drill":
+            raise HTTPException(404, f"there is no drill {action_id}")
+        posted_at = receiver.journal.outbox.posted_at(action_id)
+        failed = failed_at(found, posted_at)
+        return values.Drill(
+            id=found.id, serving=found.serving, model_name=found.model_name, target_version=found.target_version,
+            state=found.state, reason=found.reason, text=found.text,
+            ordered_at=(found.received_at if found.alert_at is None else found.alert_at) or 0.0,
+            stages=[values.DrillStage(**vars(each)) for each in stages(found, posted_at)],
+            failed_at=values.DrillStage(**vars(failed)) if failed else None,
+        )  # fmt: skip
+
     def serving() -> values.Serving:
         rows = receiver.journal.ledger.present()
         keys = tuple(values.ServingModel.model_fields)
@@ -66,6 +81,7 @@ def add_to(router: APIRouter, receiver: Receiver) -> None:
     add = router.add_api_route
     add("/v1/actions", actions, summary="The latest actions, newest first")
     add("/v1/actions/{action_id}", action, summary="One action with its events")
+    add("/v1/drills/{action_id}", drill, summary="How far a drill has come, stage by stage")
     add("/v1/serving", serving, summary="What the ledger saw serving last")
     add("/v1/models", models, summary="Every model, with what holds for it and what is under way")
     add("/v1/models/{serving}/{model}/versions", of_model, summary="Every version, and whether one could go back to it")

@@ -21,6 +21,7 @@ ROLES: Mapping[tuple[str, str], Role] = {
     ("POST", "/v1/actions/{action_id}/clear"): "operator",
     ("POST", "/v1/rollbacks"): "operator",
     ("POST", "/v1/drills"): "operator",
+    ("GET", "/v1/drills/{action_id}"): "viewer",
     ("POST", "/v1/pauses"): "operator",
     ("DELETE", "/v1/pauses/{serving}/{model}"): "operator",
     ("POST", "/v1/quarantine/{serving}/{model}/{version}"): "admin",

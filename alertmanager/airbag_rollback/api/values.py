@@ -55,11 +55,12 @@ class RollbackOrder(Order):
 
 
 class DrillOrder(Order):
-    """Go the whole way of a rollback and touch nothing."""
+    """Go the whole way of a rollback and touch nothing; with `shadow`, go back on the shadow model and undo it."""
 
     serving: Name | None = None
     model_name: Name
     because: Text = ""
+    shadow: bool = False
 
 
 class PauseOrder(Order):
@@ -88,6 +89,30 @@ class Timeline(Action):
     """One action and every state that it went through."""
 
     events: tuple[Event, ...] = ()
+
+
+class DrillStage(BaseModel):
+    """A part of a drill's way; `at` is null while it is not reached. `look` is for when it fails."""
+
+    name: str
+    at: float | None
+    seconds: float | None
+    look: str
+
+
+class Drill(BaseModel):
+    """How far a drill has come. `failed_at` is the stage that one which ended did not pass."""
+
+    id: int
+    serving: str
+    model_name: str
+    target_version: int | None
+    state: str
+    reason: str
+    text: str
+    ordered_at: float
+    stages: list[DrillStage]
+    failed_at: DrillStage | None
 
 
 class ServingModel(BaseModel):
