@@ -170,8 +170,11 @@ class FileWatch(threading.Thread):
 
     def run(self) -> None:
         while not self._ending.wait(self._every):
+            if not self._journal.lease.fence:
+                continue
             try:
-                self.look_around()
+                with self._journal.lease.leading():
+                    self.look_around()
             except AirbagError as error:
                 log.warning("files are not read", extra={"reason": str(error)})
             except Exception:  # one bad file must not end the watch

@@ -54,14 +54,14 @@ class Judge:
 
     def __init__(
         self, lookout: Lookout, journal: Journal, clock: Clock, settings: Callable[[], Settings],
-        world: Callable[[Action, Choice, Evidence], World], files: Files | None = None,
+        world: Callable[[Action, Choice, Evidence], World], files: Files,
     ) -> None:  # fmt: skip
         self._lookout = lookout
         self._journal = journal
         self._clock = clock
         self._settings = settings
         self._world = world
-        self._files = files or Files()
+        self._files = files
 
     @property
     def _pace(self) -> Profile:

@@ -55,8 +55,12 @@ class Prover(threading.Thread):
 
     def run(self) -> None:
         while not self._ending.wait(self._every):
+            if not self._journal.lease.fence:
+                self._noted_at = None  # what another receiver noted meanwhile must not be counted twice
+                continue
             try:
-                self.note()
+                with self._journal.lease.leading():
+                    self.note()
                 self._say("versions are being proven")
             except AirbagError as error:
                 self._say(f"nothing is proven: {error}")

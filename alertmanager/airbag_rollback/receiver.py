@@ -17,6 +17,7 @@ from airbag_rollback.actions.script_checks import longest_step
 from airbag_rollback.alert_path import AlertPath, PathWatch
 from airbag_rollback.config import Settings, load_settings
 from airbag_rollback.drill_clock import DrillClock, DrillStanding
+from airbag_rollback.files import Files, FileWatch
 from airbag_rollback.journal import Journal, JournalError, open_journal
 from airbag_rollback.journal.lease import Keeper
 from airbag_rollback.judge import Judge
@@ -27,6 +28,7 @@ from airbag_rollback.notify import Alertmanagers, Notifier
 from airbag_rollback.onlooking import Unmoved
 from airbag_rollback.people import People
 from airbag_rollback.prometheus import Prometheus
+from airbag_rollback.prove import Prover
 from airbag_rollback.standing import Standing
 from airbag_rollback.steps import Steps
 from airbag_rollback.watch import Watcher
@@ -56,6 +58,8 @@ class Receiver:
     drill_clock: DrillClock
     onlooker: Judge
     access: Access
+    prover: Prover
+    file_watch: FileWatch
     not_acting_since: float | None = None
 
     def reload(self) -> None:
@@ -83,15 +87,16 @@ class Receiver:
     def run(self) -> Iterator[None]:
         """Work while the block lasts. Leaving it waits for a step in progress, a reload or a script."""
         self.path.heard()  # the wait for the watchdog begins now
+        provers = (self.prover, self.file_watch)
         keeper = Keeper(self.journal.lease, self.worker.wake)
-        for thread in (keeper, self.watcher, self.worker, self.notifier, self.path_watch, self.drill_clock):
+        for thread in (keeper, self.watcher, self.worker, self.notifier, self.path_watch, self.drill_clock, *provers):
             thread.start()
         try:
             yield
         finally:
-            for thread in (self.worker, self.watcher, self.notifier, self.path_watch, self.drill_clock):
+            for thread in (self.worker, self.watcher, self.notifier, self.path_watch, self.drill_clock, *provers):
                 thread.stop()
-            for thread in (self.worker, self.watcher, self.notifier, self.path_watch, self.drill_clock):
+            for thread in (self.worker, self.watcher, self.notifier, self.path_watch, self.drill_clock, *provers):
                 thread.join(timeout=30.0 + longest_step(self.settings.policy))
             keeper.stop()  # last: until here a step may be in progress, and nobody else may begin one
             keeper.join(timeout=30.0)
@@ -128,7 +133,8 @@ def assemble(
         return Alertmanagers(lambda: current().policy.alertmanager_urls, metrics)
 
     world = Surroundings(journal, current)
-    judge = Judge(lookout, journal, clock, current, world.look)
+    files = Files()
+    judge = Judge(lookout, journal, clock, current, world.look, files)
     steps = Steps(current, journal, lookout, judge, prometheus, clock, metrics)
     path = AlertPath(clock)
     people = People(current, journal, lookout, clock, lambda: receiver.worker.wake())
@@ -143,8 +149,10 @@ def assemble(
         people,
         judge,
         DrillClock(current, journal, people, clock),
-        Judge(lookout, replace(journal, ledger=Unmoved(journal.database)), clock, current, world.look),
+        Judge(lookout, replace(journal, ledger=Unmoved(journal.database)), clock, current, world.look, files),
         Access(lambda: current().keys, lambda reason: metrics.unauthorized.labels(reason).inc(), clock),
+        Prover(current, journal, clock),
+        FileWatch(lambda: current().servings, journal, files, clock.now),
     )  # fmt: skip
     with contextlib.suppress(JournalError):  # the keeper tries on
         journal.lease.tend()

@@ -172,7 +172,7 @@ class Ledger:
 
     def unread(self) -> list[tuple[str, str, int]]:
         """Serving, model and version of what serves and of which no checksum is known yet."""
-        return self._database.rows(  # type: ignore[return-value] # the columns' types
+        return self._database.rows(
             "SELECT serving, model_name, version FROM ledger WHERE until IS NULL AND checksum = '' ORDER BY id"
         )
 
