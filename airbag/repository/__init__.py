@@ -11,10 +11,11 @@ from airbag.repository.facts import Repository, VersionFacts, file_system, look,
 from airbag.repository.folder import File
 from airbag.repository.retention import Fate, Stored, Uses, asked_for, fates, span, used
 from airbag.repository.signatures import Difference, Signatures, compatible, differences, of_map
-from airbag.repository.versions import PRUNED, Listing, list_versions, version_number
+from airbag.repository.versions import PRUNED, QUARANTINED, Listing, list_versions, version_number
 
 __all__ = [
     "PRUNED",
+    "QUARANTINED",
     "Card",
     "Changed",
     "Difference",

@@ -11,6 +11,9 @@ from pathlib import Path
 PRUNED = ".airbag-prune-"
 """How the name of a version begins once a prune has taken it out of the servers' sight."""
 
+QUARANTINED = ".airbag-quarantined-"
+"""How the name of a version begins once a rollback has taken it out of the servers' sight. It is never deleted."""
+
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 
 

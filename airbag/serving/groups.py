@@ -78,11 +78,15 @@ class Golden(Section):
 
 
 class ModelEntry(Section):
-    """One model of a group. `routing` says how clients choose a version: `default` means that they name none."""
+    """One model of a group. `routing` says how clients choose a version: `default` means that they name none.
+
+    `base_path` is where its versions lie, for servers that run without a models.config.
+    """
 
     name: Name
     routing: Literal["default", "labels", "versions"] = "default"
     labels: tuple[str, ...] = ()
+    base_path: LocalPath | None = None
     classes: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     expect: Expectations = Expectations()
     golden: Golden | None = None

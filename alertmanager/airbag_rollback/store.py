@@ -212,8 +212,9 @@ def _base(group: ServingGroup, model: str) -> Path:
 
 
 def _uses(name: Name, view: ModelView, listing: Listing) -> Uses:
-    if view.unreachable:
-        return Uses(unknown=f"{name.group.name}: {view.unreachable}")
+    unknown = view.unreachable or view.silent
+    if unknown:
+        return Uses(unknown=f"{name.group.name}: {unknown}")
     found = reduce(Uses.with_, (used(target.default, target.versions) for target in view.targets), Uses())
     if name.entry is None:
         return replace(found, twice=listing.twice)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from airbag.serving.groups import ServingGroup
 from airbag_rollback.actions.landing import Effect, Found, Landing, Order, Planned, Reality, Result
+from airbag_rollback.actions.quarantine_directory import QuarantineDirectory
+from airbag_rollback.actions.script import Script
+from airbag_rollback.actions.serving_label import ServingLabel
 from airbag_rollback.actions.serving_version import ServingVersion
 from airbag_rollback.look import Lookout
 from airbag_rollback.policy import Policy
@@ -17,6 +20,12 @@ def landing_of(name: str, label: str | None, policy: Policy, group: ServingGroup
     """The landing of that name. `label` is the one to move, for landings that move labels."""
     if name == "serving-version":
         return ServingVersion(lookout, group)
+    if name == "serving-label":
+        return ServingLabel(lookout, group, label)
+    if name == "quarantine-directory":
+        return QuarantineDirectory(lookout, group)
+    if name in policy.landings:
+        return Script(name, policy.landings[name], policy.journal.parent / "landings" / name)
     raise UnknownLanding(name)
 
 

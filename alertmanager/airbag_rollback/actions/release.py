@@ -5,7 +5,8 @@ from __future__ import annotations
 from airbag.errors import AirbagError
 from airbag.serving.groups import ServingGroup
 from airbag_rollback.actions.landing import Result
-from airbag_rollback.actions.models_config import Change, change, listed
+from airbag_rollback.actions.models_config import Change, change
+from airbag_rollback.actions.step import listed
 from airbag_rollback.look import Lookout
 
 
@@ -21,8 +22,9 @@ def release(lookout: Lookout, group: ServingGroup, model: str, version: int) -> 
     NotReleased when it is not newer, not on disk, or cannot be done; the message holds the server's own words.
     """
     view = lookout.look(group, model)
-    if view.unreachable:
-        raise NotReleased(f"cannot release while this is unknown: {view.unreachable}")
+    unknown = view.unreachable or view.silent
+    if unknown:
+        raise NotReleased(f"cannot release while this is unknown: {unknown}")
     if len(view.serves) != 1:
         raise NotReleased(f"the servers of {group.name} do not agree on one version of {model}: {listed(view.serves)}")
     (current,) = view.serves

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from airbag.serving.groups import ServingGroup
-from airbag_rollback.actions.landing import Effect, Found, Order, Planned, Reality, Result
-from airbag_rollback.actions.models_config import Change, change
+from airbag_rollback.actions.landing import Effect, Order, Planned, Reality, Result
+from airbag_rollback.actions.models_config import Change, change, no_file
+from airbag_rollback.actions.step import Step, before, beside, planned, reality, step_of
 from airbag_rollback.look import Lookout, ModelView
 
 
-class ServingVersion:
-    """The landing `serving-version`: the target alone, at every server of the group."""
+class ByModelsConfig(ABC):
+    """What the landings by models.config have in common: they differ in their plans alone."""
 
     restores = True
 
@@ -19,45 +22,52 @@ class ServingVersion:
 
     def plan(self, order: Order) -> Planned | Effect:
         if self._group.model_config_file is None:
-            text = f"no way to act: the serving {self._group.name} has no model_config_file in exporters.yml"
-            return Effect(Result.IMPOSSIBLE, "no_model_config_file", text)
-        document = {"file": str(self._group.model_config_file), "versions": [order.target]}
-        return Planned(document, f"models.config names {order.target} alone, and every server is told")
+            return no_file(self._group)
+        view = self._lookout.look(self._group, order.model_name)
+        if view.unreachable:
+            return Effect(Result.RETRY, "server_unreachable", view.unreachable)
+        assert order.target is not None  # noqa: S101 - it restores, so there is a target
+        return self._steps(order, order.target, view)
 
     def apply(self, order: Order) -> Effect:
         assert order.target is not None  # noqa: S101 - it restores, so there is a target
+        step = step_of(order)
+        wanted_before, labels_before = before(order)
         return change(
             self._lookout, self._group,
             Change(
-                order.model_name, tuple(order.plan["versions"]), order.target, order.expected, order.wanted_before,
-                fence=order.fence,
+                order.model_name, step.versions, order.target, order.expected, wanted_before, step.labels,
+                labels_before, beside(order), frozenset({order.target} if order.step else ()), order.fence,
             ),
         )  # fmt: skip
 
     def look(self, order: Order) -> Reality:
-        assert order.target is not None  # noqa: S101 - it restores, so there is a target
-        view = self._lookout.look(self._group, order.model_name)
-        if view.unreachable:
-            return Reality(Found.UNSEEN, view.unreachable)
-        meant = frozenset(order.plan["versions"])
-        if view.wanted not in (meant, order.wanted_before):
-            text = f"models.config was changed by somebody else and names {sorted(view.wanted or ())}"
-            return Reality(Found.OTHER, text)
-        if view.wanted != meant:
-            return Reality(Found.BEFORE, "models.config is as before")
-        if all(target.settled(order.target) for target in view.targets):
-            return Reality(Found.DONE, f"{order.target} serves alone")
-        return Reality(Found.PARTLY, unsettled(view, order.target))
+        return reality(self._lookout.look(self._group, order.model_name), order)
+
+    @abstractmethod
+    def _steps(self, order: Order, target: int, view: ModelView) -> Planned | Effect:
+        """The plan, from what the file and the servers show now."""
 
 
-def unsettled(view: ModelView, target: int) -> str:
-    """What keeps the switch from being done, with the server's own words where a load failed."""
-    lines = []
-    for each in view.targets:
-        if each.error or each.settled(target):
-            lines += [f"{each.name}: {each.error}"] if each.error else []
-            continue
-        states = ", ".join(f"{status.version} {status.state.name}" for status in each.versions) or "no versions"
-        failure = each.failure(target)
-        lines.append(f"{each.name}: {states}" + (f"; {target} failed: {failure}" if failure else ""))
-    return "; ".join(lines)
+class ServingVersion(ByModelsConfig):
+    """The landing `serving-version`: every server goes back to the target, and the bad version goes.
+
+    Labels of versions that go move to the target in the same change: a label that stays on an unloaded version fails
+    its clients and every later reload. A loaded version below the target that a label names stays for its clients.
+    """
+
+    def _steps(self, order: Order, target: int, view: ModelView) -> Planned | Effect:
+        assert self._group.model_config_file is not None  # noqa: S101 - `plan` has seen to it
+        named = {version for version in view.labelled.values() if version in view.available}
+        stay = sorted({version for version in named if version < target and version != order.bad_version}, reverse=True)
+        versions = (target, *stay)
+        labels = {label: v if v in versions else target for label, v in view.labelled.items()}
+        moved = sorted(label for label, version in labels.items() if version != view.labelled[label])
+        steps = [Step(versions, labels)]
+        alone = f"models.config names {target} " + (f"beside {', '.join(map(str, stay))}" if stay else "alone")
+        text = alone + (f" and gives it {', '.join(moved)}" if moved else "") + ", and every server is told"
+        if moved and target not in view.available:
+            steps.insert(0, Step(beside(order), view.labelled))
+            text = f"{target} is not loaded everywhere and labels move only to what is: it is loaded first; then {text}"
+        silent = f"; not now, as it is silent: {view.silent}" if view.silent else ""
+        return planned(self._group.model_config_file, view, steps, text + silent)

@@ -72,7 +72,7 @@ def _progress(
         if sentence != said:
             said = sentence
             yield f"{waited:5.1f} s  {sentence}"
-        if view.serves == {version} and version in view.available and not view.unreachable:
+        if view.serves == {version} and version in view.available and not (view.unreachable or view.silent):
             return
         if waited > timeout:
             raise NotReleased(f"{model} {version} does not answer after {timeout:g} s: {sentence}")
