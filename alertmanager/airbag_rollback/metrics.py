@@ -47,6 +47,10 @@ class Metrics:
                                 ["result"], registry=registry)  # fmt: skip
         self.unauthorized = Counter("airbag_rollback_unauthorized", "Requests that were not let in, by why.",
                                     ["reason"], registry=registry)  # fmt: skip
+        self.truncated = Counter(
+            "airbag_rollback_truncated", "Questions to Prometheus for alerts that Alertmanager left out.",
+            ["result"], registry=registry,
+        )  # fmt: skip
         self.alerts = Counter("airbag_rollback_alerts", "Alerts in accepted messages by what became of them.",
                               ["result"], registry=registry)  # fmt: skip
         self.drills = Counter("airbag_rollback_drills", "Drills that ended, by result.", ["result"],
@@ -99,6 +103,8 @@ class Metrics:
             self.alerts.labels(result)
         for result in ("succeeded", "failed"):
             self.drills.labels(result)
+        for result in ("asked", "failed"):
+            self.truncated.labels(result)
         for result in ("delivered", "failed"):
             self.notifications.labels(result)
         self.prometheus_up.set(0)

@@ -31,6 +31,7 @@ from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.prove import Prover
 from airbag_rollback.standing import Standing
 from airbag_rollback.steps import Steps
+from airbag_rollback.truncated import Truncated
 from airbag_rollback.watch import Watcher
 from airbag_rollback.worker import Worker
 from airbag_rollback.world import Surroundings
@@ -140,7 +141,7 @@ def assemble(
     people = People(current, journal, lookout, clock, lambda: receiver.worker.wake())
     receiver = Receiver(
         config_file, settings, journal, metrics, clock,
-        Worker(steps, journal, metrics, clock),
+        Worker(steps, journal, metrics, clock, Truncated(journal, prometheus, metrics, clock)),
         Watcher(lambda: current().servings, lookout, journal, clock),
         Notifier(alertmanagers(), journal, metrics, clock),
         path,

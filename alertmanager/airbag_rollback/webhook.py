@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from airbag.serving.groups import Servings
 from airbag_rollback.records import Suspect
@@ -40,7 +39,7 @@ class Message(_Open):
 
     version: Literal["4"]
     alerts: tuple[Alert, ...]
-    truncatedAlerts: int = 0  # noqa: N815 - Alertmanager's spelling
+    truncatedAlerts: Annotated[int, Field(ge=0)] = 0  # noqa: N815 - Alertmanager's spelling
 
     @property
     def has_watchdog(self) -> bool:
@@ -66,13 +65,6 @@ def read(body: bytes) -> Message:
             sorted({".".join(map(str, each["loc"])) or "the body" for each in error.errors(include_input=False)})[:5]
         )
         raise NotAMessage(f"not an Alertmanager message of version 4: see {places}") from None
-
-
-def authorized(header: str | None, token: str) -> bool:
-    """Whether the Authorization header carries the token. Takes as long for a wrong one as for the right one."""
-    given = (header or "").encode("utf-8", "replace")
-    scheme, _, credentials = given.partition(b" ")
-    return hmac.compare_digest(credentials.strip(), token.encode()) and scheme.lower() == b"bearer"
 
 
 def suspect(alert: Alert, servings: Servings) -> Suspect | str:

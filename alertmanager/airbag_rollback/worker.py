@@ -14,6 +14,7 @@ from airbag_rollback.journal import Fenced, Journal
 from airbag_rollback.metrics import Metrics
 from airbag_rollback.records import Action, Delivery
 from airbag_rollback.steps import Steps
+from airbag_rollback.truncated import Truncated
 
 log = logging.getLogger("airbag.receiver")
 
@@ -21,9 +22,12 @@ log = logging.getLogger("airbag.receiver")
 class Worker(threading.Thread):
     """Admits deliveries and steps every open action, as long as something moves; then waits for `wake` or `every`."""
 
-    def __init__(self, steps: Steps, journal: Journal, metrics: Metrics, clock: Clock, every: float = 0.25) -> None:
+    def __init__(
+        self, steps: Steps, journal: Journal, metrics: Metrics, clock: Clock, truncated: Truncated, every: float = 0.25
+    ) -> None:
         super().__init__(name="worker", daemon=True)
         self._steps = steps
+        self._truncated = truncated
         self._journal = journal
         self._metrics = metrics
         self._clock = clock
@@ -93,6 +97,7 @@ class Worker(threading.Thread):
             return self._turn()
 
     def _turn(self) -> bool:
+        self._truncated.settle()
         arrived = self._journal.deliveries.pending()
         for delivery in arrived:
             self._admit(delivery)
@@ -131,7 +136,9 @@ class Worker(threading.Thread):
         now = self._clock.now()
         results = []
         with self._journal.database.write("admit"):
-            for alert in webhook.read(delivery.body).alerts:
+            message = webhook.read(delivery.body)
+            self._truncated.owe(message.truncatedAlerts)
+            for alert in message.alerts:
                 deadline = now + settings.policy.decide_within
                 found = drill.came_back(self._journal, alert, delivery.received_at, deadline)
                 found = found or webhook.suspect(alert, settings.servings)
