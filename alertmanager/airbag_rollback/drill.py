@@ -124,7 +124,10 @@ def shadow_target(policy: Policy, group: ServingGroup, model: str, view: ModelVi
     older = [version for version in view.wanted or () if version < max(view.serves)]
     if len(view.wanted or ()) != 2 or not older or not (view.wanted or frozenset()) <= view.available:
         loaded = ", ".join(map(str, sorted(view.available))) or "nothing"
-        return f"a real drill needs two versions of {model} that models.config names and that are loaded; loaded: {loaded}"
+        return f"a real drill needs two versions that models.config names and that are loaded; loaded: {loaded}"
+    landing = policy.rule(group.name, model, ALERT).landing
+    if landing != "serving-version":
+        return f"only what serving-version did can be undone here; {model} has the landing {landing}"
     return max(older)
 
 
