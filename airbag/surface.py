@@ -28,9 +28,10 @@ WEB_CONFIGURATION = "web configuration"
 class Surface:
     """What a process says about itself.
 
-    `not_ready` gives the reason why it cannot serve yet, or None; `ready_as` is what it is else; `reload` re-reads the configuration and raises
-    AirbagError when the new one is refused, in which case the old one stays in force. `pages` give exposition text to
-    append to the registry's; with any, /metrics speaks the classic text format only. `about` is a sentence for people.
+    `not_ready` gives the reason why it cannot serve yet, or None; `ready_as` is what it is else; `reload` re-reads the
+    configuration and raises AirbagError when the new one is refused, in which case the old one stays in force. `pages`
+    give exposition text to append to the registry's; with any, /metrics speaks the classic text format only. `about`
+    is a sentence for people.
     """
 
     name: str
