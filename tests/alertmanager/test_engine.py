@@ -9,22 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airbag_rollback.engine import states
-from airbag_rollback.engine.decide import Kind, Question, Situation, decide
-from airbag_rollback.engine.guards import Held
+from airbag_rollback.engine.decide import Kind, decide
 from airbag_rollback.engine.states import Source, State
 from airbag_rollback.engine.target import Candidate, Choice, Rules, choose
 from airbag_rollback.engine.verdict import Bad, Measurement, Verdict, judge
-from airbag_rollback.engine.world import World
-
-BAD = Measurement(0.9, 0.05, 500, 20, 0.5)
-GOOD = Measurement(0.01, 0.05, 500, 20, 0.5)
-ASK = Question(
-    mode="auto", now=1000.0, suspect=3, release_window=3600.0,
-    situation=Situation(frozenset({3}), frozenset({2, 3}), 990.0), choice=Choice(2, ()), bad=Bad.ABOVE,
-    measured=BAD, compares=True, baseline=GOOD,
-)  # fmt: skip
-
-HELD = Held("frozen", "the freeze sale holds", 2000.0)
+from tests.alertmanager.decisions import ASK, BAD, DECISIONS, ESCALATIONS, GOOD, HELD, LOADS, ORDERS
 
 numbers = st.none() | st.floats()
 measurements = st.builds(Measurement, numbers, numbers, numbers, numbers, numbers, st.booleans())
@@ -58,66 +47,25 @@ def test_below_the_threshold_is_bad_for_signals_that_should_be_high() -> None:
     assert judge(replace(BAD, value=0.9, threshold=0.85), Bad.BELOW) is Verdict.GOOD
 
 
-@pytest.mark.parametrize(
-    ("changes", "kind", "reason"),
-    [
-        ({}, Kind.PLAN, "bad"),
-        ({"mode": "off"}, Kind.SUPPRESS, "mode_off"),
-        ({"mode": "observe"}, Kind.SUPPRESS, "mode_observe"),
-        ({"measured": GOOD}, Kind.SUPPRESS, "good"),
-        ({"measured": Measurement()}, Kind.WAIT, "no_data"),
-        ({"measured": replace(BAD, samples=1)}, Kind.WAIT, "not_enough_data"),
-        ({"baseline": BAD}, Kind.PAGE, "not_the_release"),
-        ({"baseline": None}, Kind.WAIT, "baseline_no_data"),
-        ({"baseline": replace(GOOD, samples=1)}, Kind.WAIT, "baseline_not_enough_data"),
-        ({"baseline": BAD, "yields": True}, Kind.SUPPRESS, "not_the_release"),
-        ({"baseline": None, "yields": True}, Kind.SUPPRESS, "baseline_no_data"),
-        ({"baseline": Measurement(detail="no answer"), "yields": True}, Kind.WAIT, "baseline_no_data"),
-        ({"measured": GOOD, "alert_at": 999.6}, Kind.WAIT, "measured_before"),
-        ({"measured": GOOD, "alert_at": 999.4}, Kind.SUPPRESS, "good"),
-        ({"measured": BAD, "alert_at": 1000.0}, Kind.PLAN, "bad"),
-        ({"choice": Choice(None, ())}, Kind.PAGE, "no_eligible_target"),
-        ({"now": 990.0 + 3600.1}, Kind.PAGE, "outside_release_window"),
-        ({"situation": replace(ASK.situation, released_at=None)}, Kind.PAGE, "release_unknown"),
-        ({"situation": replace(ASK.situation, serves=frozenset({2}))}, Kind.SUPPRESS, "superseded"),
-        ({"situation": replace(ASK.situation, unreachable="one: down")}, Kind.WAIT, "server_unreachable"),
-        ({"situation": replace(ASK.situation, busy=True)}, Kind.WAIT, "busy"),
-        ({"mode": "approve"}, Kind.ASK, "approval"),
-        ({"mode": "approve", "approved_by": "ann"}, Kind.PLAN, "bad"),
-        ({"held": HELD}, Kind.HOLD, "frozen"),
-        ({"held": HELD, "mode": "approve"}, Kind.HOLD, "frozen"),
-        ({"held": HELD, "approved_by": "ann"}, Kind.PLAN, "bad"),
-        ({"held": HELD, "mode": "observe"}, Kind.SUPPRESS, "mode_observe"),
-        ({"held": HELD, "measured": GOOD}, Kind.SUPPRESS, "good"),
-        ({"mode": "approve", "approved_by": "ann", "measured": GOOD}, Kind.SUPPRESS, "good"),
-        ({"beside": BAD}, Kind.PAGE, "not_the_release"),
-        ({"beside": BAD, "yields": True}, Kind.SUPPRESS, "not_the_release"),
-        ({"beside": GOOD}, Kind.PLAN, "bad"),
-        ({"beside": replace(BAD, samples=1)}, Kind.PLAN, "bad"),
-        ({"world": World(others_bad=1, others_judged=2)}, Kind.PAGE, "others_suffer"),
-        ({"world": World(others_bad=1, others_judged=3)}, Kind.PLAN, "bad"),
-        ({"restores": False, "choice": Choice(None, ()), "baseline": None}, Kind.PLAN, "bad"),
-        ({"restores": False, "situation": replace(ASK.situation, released_at=None)}, Kind.PLAN, "bad"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "kind", "reason"), DECISIONS)
 def test_each_missing_condition_has_its_own_answer(changes: dict[str, object], kind: Kind, reason: str) -> None:
     decision = decide(replace(ASK, **changes))  # type: ignore[arg-type] # the table above holds fields of Question
     assert (decision.kind, decision.reason) == (kind, reason)
 
 
-@pytest.mark.parametrize(
-    ("situation", "kind", "reason"),
-    [
-        (Situation(frozenset({2}), frozenset({2, 3}), 990.0), Kind.PLAN, "bad"),
-        (Situation(frozenset({2}), frozenset({2}), 990.0), Kind.SUPPRESS, "superseded"),
-        (Situation(frozenset(), frozenset({2, 3}), 990.0), Kind.PAGE, "nothing_serves"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "kind", "reason"), LOADS)
 def test_a_load_failure_rests_on_what_is_wanted_and_on_the_version_that_serves(
-    situation: Situation, kind: Kind, reason: str
+    changes: dict[str, object], kind: Kind, reason: str
 ) -> None:
-    failing = Measurement(1, 0, age=0.5, counted=False)
-    decision = decide(replace(ASK, situation=situation, compares=False, baseline=None, measured=failing))
+    decision = decide(replace(ASK, **changes))  # type: ignore[arg-type]
+    assert (decision.kind, decision.reason) == (kind, reason)
+
+
+@pytest.mark.parametrize(("changes", "kind", "reason"), ESCALATIONS)
+def test_going_further_back_rests_on_the_version_that_was_gone_back_to(
+    changes: dict[str, object], kind: Kind, reason: str
+) -> None:
+    decision = decide(replace(ASK, escalates=True, **changes))  # type: ignore[arg-type]
     assert (decision.kind, decision.reason) == (kind, reason)
 
 
@@ -128,21 +76,7 @@ def test_what_a_guard_holds_back_says_what_would_be_done_and_until_when() -> Non
 
 
 @pytest.mark.parametrize("source", ["person", "drill"])
-@pytest.mark.parametrize(
-    ("changes", "kind", "reason"),
-    [
-        ({}, Kind.PLAN, None),
-        ({"measured": Measurement(), "baseline": None}, Kind.PLAN, None),
-        ({"mode": "off"}, Kind.PLAN, None),
-        ({"held": HELD}, Kind.PLAN, None),
-        ({"now": 990.0 + 7200}, Kind.PLAN, None),
-        ({"choice": Choice(None, ())}, Kind.PAGE, "no_eligible_target"),
-        ({"situation": replace(ASK.situation, unreachable="one: down")}, Kind.WAIT, "server_unreachable"),
-        ({"situation": replace(ASK.situation, busy=True)}, Kind.WAIT, "busy"),
-        ({"situation": Situation(frozenset({2}), frozenset({2}), 990.0)}, Kind.SUPPRESS, "superseded"),
-        ({"situation": Situation(frozenset({2}), frozenset({2, 3}), 990.0)}, Kind.PLAN, None),
-    ],
-)
+@pytest.mark.parametrize(("changes", "kind", "reason"), ORDERS)
 def test_an_order_needs_no_verdict_yet_a_usable_target_and_peace(
     source: Source, changes: dict[str, object], kind: Kind, reason: str | None
 ) -> None:

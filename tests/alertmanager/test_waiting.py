@@ -240,18 +240,6 @@ def test_a_quarantined_version_is_passed_over(desk: Bench) -> None:
     assert desk.around.serving.switches == []
 
 
-def test_a_drill_goes_the_whole_way_and_touches_nothing(desk: Bench) -> None:
-    before = desk.around.models_config.read_bytes()
-    desk.receiver.people.drill(None, "digits", "ann")
-    action = desk.run_until_ended()
-    states = [event.after for event in desk.receiver.journal.actions.events(action.id)]
-    assert states[-6:] == ["PLANNED", "LEASED", "ARMED", "EXECUTING", "VERIFY_MECHANISM", "SUCCEEDED"]
-    assert (desk.around.serving.reloads, desk.around.models_config.read_bytes()) == (0, before)
-    assert not any(each.rolled_back for each in desk.receiver.journal.ledger.served("main", "digits", desk.clock.now()))
-    desk.post(alert())
-    assert desk.run_until_ended().state is State.SUCCEEDED  # and counts for no limit
-
-
 def two_versions_before(desk: Bench) -> None:
     """1 and 2 have proof, 3 serves and is bad, and so is 2 by now."""
     desk.around.release(1)
