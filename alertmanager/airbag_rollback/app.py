@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from airbag import __version__
 from airbag.errors import AirbagError
@@ -51,7 +52,7 @@ def create_app(receiver: Receiver, surface: Surface) -> FastAPI:
     for error, status in _STATUS.items():
         app.add_exception_handler(error, _says(status))
     app.add_exception_handler(RequestValidationError, _wrong)
-    app.add_exception_handler(HTTPException, _plainly)
+    app.add_exception_handler(HTTPException, _plainly(app))
     app.router.routes.extend(page_routes(receiver))  # first, so that `/` is what serves and not the list of doors
     app.router.routes.extend(surface.routes())
     return app
@@ -64,9 +65,18 @@ def _says(status: int) -> Any:  # a handler of Starlette's
     return say
 
 
-def _plainly(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
-    return _refusal(error.status_code, error.detail, headers=error.headers)
+def _plainly(app: FastAPI) -> Any:
+    def say(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+        answer = _refusal(error.status_code, error.detail, headers=error.headers)
+        if error.status_code == 405:  # Starlette names the methods of one route, and a path may have several
+            routes = [each for each in app.routes if each.matches(request.scope)[0] is not Match.NONE]
+            answer.headers["Allow"] = ", ".join(
+                sorted({way for each in routes for way in getattr(each, "methods", ())})
+            )
+        return answer
+
+    return say
 
 
 def _wrong(_request: Request, error: Exception) -> Response:

@@ -26,7 +26,8 @@ NAMES = {
 class FakePrometheus:
     """`values` maps (name, version, whether history) to a number, None for no series, or text as sent ("NaN").
 
-    While `open` is cleared, questions are taken and not answered. `status` other than 200 fails every question.
+    `firing` are the labels of the alerts that fire. While `open` is cleared, questions are taken and not answered.
+    `status` other than 200 fails every question.
     """
 
     values: dict[tuple[str, str | None, bool], float | str | None] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class FakePrometheus:
     age: float | None = 0.5
     status: int = 200
     body: bytes | None = None
+    firing: list[dict[str, str]] = field(default_factory=list)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     open: threading.Event = field(default_factory=threading.Event)
     port: int = 0
@@ -77,6 +79,9 @@ def _handler(fake: FakePrometheus) -> type[BaseHTTPRequestHandler]:
             fake.open.wait(60)
             number = fake.number(query)
             result: list[Any] = [] if number is None else [{"metric": {}, "value": [0, str(number)]}]
+            if query.startswith("ALERTS{"):
+                meta = {"__name__": "ALERTS", "alertstate": "firing"}
+                result = [{"metric": meta | labels, "value": [0, "1"]} for labels in fake.firing]
             answer = {"status": "success", "data": {"resultType": "vector", "result": result}}
             body = fake.body or json.dumps(answer).encode()
             try:

@@ -70,6 +70,7 @@ def options(judge: Judge, action: Action, view: ModelView) -> tuple[list[int], d
         choice = judge.choice(replace(action, tried=tuple(usable)), view)
         refused = {version: why for version, why in choice.refused if version not in usable} | refused
         if choice.target is None or choice.target in usable:
+            refused.pop(action.bad_version, None)
             return usable, refused
         usable.append(choice.target)
 
