@@ -38,12 +38,16 @@ STANDING = (
 class Prover(threading.Thread):
     """Asks about the whole fleet at once: two questions, however many models there are."""
 
-    def __init__(self, settings: Callable[[], Settings], journal: Journal, clock: Clock, every: float = EVERY) -> None:
+    def __init__(
+        self, settings: Callable[[], Settings], journal: Journal, clock: Clock, every: float = EVERY,
+        connect: Callable[[str], Prometheus] = Prometheus,
+    ) -> None:  # fmt: skip
         super().__init__(name="prover", daemon=True)
         self._settings = settings
         self._journal = journal
         self._clock = clock
         self._every = every
+        self._connect = connect
         self._ending = threading.Event()
         self._asked: tuple[str, Prometheus] | None = None
         self._noted_at: float | None = None
@@ -86,7 +90,7 @@ class Prover(threading.Thread):
 
     def _prometheus(self, url: str) -> Prometheus:
         if self._asked is None or self._asked[0] != url:
-            self._asked = (url, Prometheus(url))
+            self._asked = (url, self._connect(url))
         return self._asked[1]
 
     def _say(self, sentence: str) -> None:
