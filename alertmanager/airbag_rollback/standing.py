@@ -1,4 +1,6 @@
-"""How things stand, read anew for each scrape: the watchdog, models that wait for a person, since when nothing acts."""
+"""How things stand, read anew for each scrape: the watchdog, models that wait for a person, since when nothing acts,
+what was done last and since when what serves does.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from prometheus_client.registry import Collector
 from airbag_rollback.alert_path import AlertPath
 from airbag_rollback.config import Settings
 from airbag_rollback.journal import Journal, JournalError
+from airbag_rollback.journal.history import History
 from airbag_rollback.records import Action
 
 log = logging.getLogger("airbag.receiver")
@@ -55,6 +58,40 @@ class Standing(Collector):
             policy.paused_max or None,
         )  # fmt: skip
         yield self._needs_human()
+        yield from self._for_annotations()
+
+    def _for_annotations(self) -> Iterator[GaugeMetricFamily]:
+        """Times that a dashboard marks: what Airbag did last, and since when something serves."""
+        labels = ["serving", "model_name"]
+        ended = GaugeMetricFamily(
+            "airbag_rollback_last_action_timestamp_seconds",
+            "When the model's latest action ended, drills aside; one series per model.",
+            labels=[*labels, "action_id", "outcome", "reason", "from_version", "to_version"],
+        )
+        since = GaugeMetricFamily(
+            "airbag_rollback_serving_since_timestamp_seconds",
+            "Since when a version that serves does so.", labels=[*labels, "model_version"],
+        )  # fmt: skip
+        try:
+            self._fill(ended, since)
+        except JournalError as error:
+            log.warning("what was done last cannot be told", extra={"reason": str(error)})
+            return
+        yield ended
+        yield since
+
+    def _fill(self, ended: GaugeMetricFamily, since: GaugeMetricFamily) -> None:
+        history = History(self._journal.database)
+        serving_since = history.serving_since()
+        for group in self._settings().servings.servings:
+            for model in group.models:
+                action = history.latest_ended(group.name, model.name)
+                if action is not None and action.ended_at is not None:
+                    to = "" if action.target_version is None else str(action.target_version)
+                    what = [str(action.id), action.state.lower(), action.reason, str(action.bad_version), to]
+                    ended.add_metric([group.name, model.name, *what], action.ended_at)
+                for version, at in serving_since.get((group.name, model.name), {}).items():
+                    since.add_metric([group.name, model.name, str(version)], at)
 
     def _needs_human(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily(

@@ -10,7 +10,7 @@ from airbag_rollback.pages.overview import Model, Overview
 from airbag_rollback.pages.words import duration
 from airbag_rollback.people import NotNow, NotThere
 from airbag_rollback.receiver import Receiver
-from airbag_rollback.records import Action
+from airbag_rollback.records import Action, Served
 
 PAUSES = {"1800": "30 minutes", "3600": "1 hour", "14400": "4 hours", "86400": "1 day", "": "until somebody resumes"}
 
@@ -65,7 +65,7 @@ class Ordering:
             to = model.options.target if model.options else None
         return self._frame.show(
             ask, "rollback.html", model=model, to=to, because=_because(ask),
-            restores=self._receiver.settings.policy.restores(model.landing),
+            served=self._served(model, to), restores=self._receiver.settings.policy.restores(model.landing),
         )  # fmt: skip
 
     def roll_back(self, ask: Ask) -> Response:
@@ -112,6 +112,11 @@ class Ordering:
         return self._frame.done(
             ask, _place(serving, model), f"Rollbacks of {_scope(serving, model)} are not paused any more."
         )
+
+    def _served(self, model: Model, version: int | None) -> Served | None:
+        now = self._receiver.clock.now()
+        served = self._receiver.journal.ledger.served(model.serving, model.name, now)
+        return next((each for each in served if each.version == version), None)
 
     def _action(self, action_id: int) -> Action:
         action = self._receiver.journal.actions.get(action_id)

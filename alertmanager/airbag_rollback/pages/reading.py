@@ -36,6 +36,7 @@ class Reading:
         return self._frame.show(
             ask, "overview.html", models=self._overview.models(), opened=self._overview.open(),
             ended=self._overview.ended(), pause=of_all,
+            leads=bool(self._receiver.journal.lease.fence),
             mode=self._receiver.settings.policy.mode, buttons=buttons, measured=timeline.measured, pause_times=PAUSES,
         )  # fmt: skip
 

@@ -70,7 +70,8 @@ def rows(records: Iterable[Record]) -> list[Row]:
 _STAGES = (
     ("detected", "alert to receiver", "alert_at", "received_at"),
     ("decided", "judging", "received_at", "decided_at"),
-    ("acted", "until told", "decided_at", "acted_at"),
+    ("approved", "waiting for a person", "decided_at", "approved_at"),
+    ("acted", "until told", "approved_at", "acted_at"),
     ("available", "until it served", "acted_at", "available_at"),
     ("recovered", "until proven good", "available_at", "recovered_at"),
 )
@@ -81,6 +82,8 @@ def stages(action: Action) -> list[Stage]:
     spans = []
     for name, text, start, end in _STAGES:
         begun, done = getattr(action, start), getattr(action, end)
+        if start == "approved_at" and begun is None:  # nobody had to be asked
+            begun = action.decided_at
         if begun is not None and done is not None:
             spans.append((name, text, max(0.0, done - begun)))
     whole = sum(seconds for *_, seconds in spans) or 1.0
