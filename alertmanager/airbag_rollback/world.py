@@ -20,7 +20,7 @@ _LOOKS_MAX = 240
 """Into how many moments the time since a release is divided at most."""
 
 REQUESTS = 'sum(model_version:airbag_tfs_requests:increase$window{serving="$serving",model_name="$model"})'
-REQUESTS_THEN = f"avg_over_time({REQUESTS}[5m:15s])"
+REQUESTS_THEN = f"avg_over_time({REQUESTS}[5m:5s])"
 INPUTS = (
     "sum by (feature, ref, bin) (increase(airbag_quality_feature_le_total{"
     'serving="$serving",model_name="$model",model_version="$version",feature!="score"}[5m]))'
