@@ -12,20 +12,32 @@ from airbag import __version__
 from airbag.errors import AirbagError
 
 COMMANDS = {
+    "approve": ("airbag_rollback.commands.approve", "Let an action go on that waits for a person's word."),
+    "audit": ("airbag_rollback.commands.audit", "Show, verify or export the audit of everything that was done."),
     "check": ("airbag.check_command", "Check the whole chain from a fault to an action, and how long it takes."),
+    "clear": ("airbag_rollback.commands.clear", "Let a release be acted on again after an action that ended."),
     "demo": ("airbag_demo.commands", "Show a bad release being rolled back, on this machine."),
+    "drill": ("airbag_rollback.commands.drill", "Go the whole way of a rollback without touching anything."),
+    "explain": ("airbag_rollback.commands.explain", "Say what would be decided about a model now, and why."),
     "exporter": ("airbag_exporters.commands", "Run an exporter: serving, quality or host."),
     "golden": ("airbag_exporters.golden_commands", "Record golden requests from a good version, and ask them by hand."),
+    "history": ("airbag_rollback.commands.history", "Show what was done, or how one action went."),
+    "pause": ("airbag_rollback.commands.pause", "Hold back rollbacks of a model, or of all."),
     "receiver": ("airbag_rollback.commands.receiver", "Run the rollback receiver."),
-    "release": ("airbag_rollback.commands.release", "Put a new version live beside the last good one."),
     "reference": ("airbag_exporters.reference_commands", "Build and compare profiles of training data."),
-    "rules": (
-        "airbag_exporters.rules.commands",
-        "Write Prometheus' rules for the configured profile and windows.",
-    ),
+    "reject": ("airbag_rollback.commands.reject", "Say no to an action that has touched nothing yet."),
+    "release": ("airbag_rollback.commands.release", "Put a new version live beside the last good one."),
+    "replay": ("airbag_rollback.commands.replay", "Say what the policy would have done in Prometheus' history."),
     "repo": ("airbag_rollback.commands.repo", "Show what lies in the model store, and take away what nobody needs."),
+    "resume": ("airbag_rollback.commands.resume", "End a pause."),
+    "rollback": ("airbag_rollback.commands.rollback", "Go back to an earlier version now, and follow how it goes."),
+    "rules": ("airbag_exporters.rules.commands", "Write Prometheus' rules for the configured profile and windows."),
     "status": ("airbag_rollback.commands.status", "Show what serves and what the receiver is doing."),
     "up": ("airbag_demo.commands", "Run the whole stack on this machine until Ctrl-C."),
+    "versions": (
+        "airbag_rollback.commands.versions",
+        "Show a model's versions and which of them one could go back to.",
+    ),
 }
 
 

@@ -36,9 +36,7 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(
-            f'is no time zone known here ({name!r}); write one such as "UTC" or "Europe/Berlin"'
-        ) from error
+        raise ValueError(f'is no time zone known here; write one such as "UTC" or "Europe/Berlin"') from error
     return name
 
 

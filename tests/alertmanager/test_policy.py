@@ -58,6 +58,22 @@ def test_a_bare_off_is_the_mode_off_although_yaml_reads_false(around: Surroundin
         ({"soak_min": "10"}, "soak_min: not a duration"),
         ({"soak_mim": "10s"}, "soak_mim: is not a known key (did you mean `soak_min`?)"),
         ({"stable_for": "60s"}, "stable_for must be shorter than switch_within"),
+        ({"audit_key": "{file: nowhere}"}, "audit_key: "),
+        ({"landing": "by-hand"}, "landing: 'by-hand' is no landing; there are quarantine-directory, serving-label"),
+        ({"models": "[{landing: by-hand}]"}, "models[0].landing: 'by-hand' is no landing"),
+        ({"models": "[{mode: atuo}]"}, "models[0].mode: input should be 'off', 'observe', 'approve' or 'auto'"),
+        ({"models": "[{attempts_max: 0}]"}, "models[0].attempts_max: "),
+        ({"guards": "{budget: {effects: 0, within: 1h}}"}, "guards.budget.effects: "),
+        ({"guards": "{budget: {effects: 1}}"}, "guards.budget.within: is missing"),
+        ({"guards": "{cooldown: 1h}"}, "guards.cooldown: is not a known key (did you mean `cool_down`?)"),
+        ({"guards": "{freeze: [{name: sale}]}"}, "needs either `from` and `to`, or `weekdays`"),
+        ({"guards": "{freeze: [{name: s, from: 2026-01-02T00:00:00Z, to: 2026-01-01T00:00:00Z}]}"}, "ends before it"),
+        ({"guards": "{freeze: [{name: s, from: 2026-01-02T00:00:00, to: 2026-01-03T00:00:00Z}]}"}, "timezone info"),
+        ({"guards": "{freeze: [{name: w, weekdays: [sunday], timezone: Mars}]}"}, "timezone: is no time zone known here; write one"),
+        ({"guards": "{freeze: [{name: w, weekdays: [sunday], opens: '24:00'}]}"}, "should be HH:MM"),
+        ({"guards": "{freeze: [{name: w, weekdays: [caturday]}]}"}, "guards.freeze[0].weekdays[0]: input should be"),
+        ({"world": "{others_share: 2}"}, "world.others_share: "),
+        ({"access": "{tokens: [{name: a, role: king, token: {file: token}}]}"}, "access.tokens[0].role: input should"),
     ],
 )
 def test_a_wrong_policy_is_refused_with_the_place(around: Surroundings, changes: dict[str, str], message: str) -> None:
@@ -78,3 +94,32 @@ def test_the_problems_of_every_file_are_listed_together(around: Surroundings) ->
 
 def test_the_token_is_not_shown_by_the_settings(around: Surroundings) -> None:
     assert TOKEN not in repr(load_settings(around.policy_file))
+
+
+def test_the_first_rule_that_matches_counts_and_leaves_the_rest_to_the_top_level(around: Surroundings) -> None:
+    around.write_policy(
+        soak_min="10m", attempts_max="3",
+        models="[{model: 'dig*', alerts: [AirbagLatencyHigh], mode: observe}, "
+        "{serving: main, model: digits, mode: off, soak_min: 1h, not_before: 4}, {mode: approve}]",
+    )  # fmt: skip
+    policy = load_settings(around.policy_file).policy
+    slow = policy.rule("main", "digits", "AirbagLatencyHigh")
+    wrong = policy.rule("main", "digits", "AirbagAccuracyLow")
+    other = policy.rule("main", "other", "AirbagAccuracyLow")
+    assert (slow.mode, slow.soak_min, slow.not_before, slow.attempts_max) == ("observe", 600.0, 0, 3)
+    assert (wrong.mode, wrong.soak_min, wrong.not_before) == ("off", 3600.0, 4)
+    assert (other.mode, other.landing) == ("approve", "serving-version")
+
+
+def test_a_rule_for_a_model_that_is_nowhere_is_a_mistake_unless_models_are_discovered(around: Surroundings) -> None:
+    around.write_policy(models="[{model: digit}]")
+    load_settings(around.policy_file)
+    exporters = around.folder / "exporters.yml"
+    exporters.write_text(exporters.read_text() + "    discover: false\n")
+    with pytest.raises(ConfigError, match=r"models\[0\]: matches no model of exporters.yml: \*/digit .*main/digits"):
+        load_settings(around.policy_file)
+
+
+def test_every_key_of_the_policy_stands_in_its_page() -> None:
+    page = (ROOT / "docs" / "policy.md").read_text()
+    assert [name for name in Policy.model_fields if f"`{name}`" not in page] == []
