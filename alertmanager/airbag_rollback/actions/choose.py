@@ -39,7 +39,7 @@ class NoEffect:
     def plan(self, order: Order) -> Planned | Effect:
         return self._real.plan(order)
 
-    def apply(self, order: Order) -> Effect:
+    def apply(self, order: Order) -> Effect:  # noqa: ARG002 - as every landing's
         return Effect(Result.DONE, "drilled", "nothing was touched, as this is a drill")
 
     def look(self, order: Order) -> Reality:

@@ -92,7 +92,8 @@ def decide(ask: Question) -> Decision:
     """Only a bad suspect with a good version to go back to gives a plan; everything else says why not.
 
     Going further back, because the version gone back to is bad as well, rests on that one's own verdict: it is the
-    suspect then, and no release. What a person or a drill asks for needs no verdict, yet the same servers, the same peace and a usable target.
+    suspect then, and no release. What a person or a drill asks for needs no verdict, yet the same servers, the same
+    peace and a usable target.
     """
     if ask.escalates:
         return (
