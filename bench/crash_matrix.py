@@ -55,7 +55,9 @@ class Matrix:
             return
         first = [(cell,) for cell in cells(whole.reached)]
         outcomes = list(zip(first, self._all(row, first, "one crash"), strict=True))
-        outcomes.sort(key=lambda each: "watcher" not in each[0][0])  # the worker's crashes leave the same every time
+        outcomes.sort(
+            key=lambda each: each[0][0].rpartition("|")[2].startswith("worker: ")
+        )  # the worker's crashes leave the same every time
         by_left = {outcome.left: (cell, outcome) for cell, outcome in outcomes if outcome}
         second = [
             (*cell, then) for cell, outcome in by_left.values() for then in cells(outcome.reached) if changes(then)

@@ -12,6 +12,8 @@ from tests.fakes.rollback import Surroundings
 _MOVED = "worker: after the commit of "
 _SWITCHED = (f"{_MOVED}EXECUTING>VERIFY_MECHANISM", f"{_MOVED}UNKNOWN>VERIFY_MECHANISM")
 _POLLS = ("look", "query", "note")
+_COUNTED = ("AnyIO worker thread", "MainThread", "notifier", "*")
+"""Threads that do the same things in every run; what the others do hangs on the time, so its first time counts."""
 
 
 def cells(reached: Sequence[str]) -> list[str]:
@@ -45,7 +47,7 @@ def cells(reached: Sequence[str]) -> list[str]:
             if looks[name] <= 2:  # two models
                 found["|".join([*switched, *[name] * looks[name]])] = None
             continue
-        others[name] += 1
+        others[name] += name.partition(":")[0] in _COUNTED or name not in others
         found["|".join([name] * others[name])] = None
     return list(found)
 
@@ -91,6 +93,6 @@ ROWS = {
         ),
         Row("approval", State.SUCCEEDED, _BACK, frozenset({2}), {"mode": "approve"}, drive=_approve),
         Row("order", State.SUCCEEDED, _BACK, frozenset({2}), drive=_order),
-        Row("no load", State.NEEDS_HUMAN, _BACK, frozenset(), {"switch_within": "1500ms"}, _does_not_load),
+        Row("no load", State.NEEDS_HUMAN, _BACK, frozenset({3}), {"switch_within": "1500ms"}, _does_not_load),
     )
 }

@@ -7,6 +7,7 @@ again until it is answered with success, and tells the same again later.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import time
@@ -138,6 +139,8 @@ def run(row: Row, crashes: Sequence[str], folder: Path, children: Nursery, prove
         around.serving.switches.clear()
         around.bad_release()
         row.arrange(around)
+        for path in (folder / "store").rglob("*"):  # versions that were copied long ago
+            os.utime(path, (time.time() - 3600,) * 2)
         shutil.copytree(proven, folder / "journal")
         before = around.models_config.read_text()
         port = free_port()
@@ -151,7 +154,7 @@ def run(row: Row, crashes: Sequence[str], folder: Path, children: Nursery, prove
                 crashed.append(_until_dead(child, row, outside))
             finally:
                 child.kill()
-            violations += [f"after crash {number + 1}: {each}" for each in _always(outside, row, before)]
+            violations += [f"after crash {number + 1}: {each}" for each in _always(outside, row, before, number + 1)]
             left = left or _left(outside)
         record = folder / "reached"
         child = _start(children, around, port, f"record:{record}")
@@ -159,7 +162,7 @@ def run(row: Row, crashes: Sequence[str], folder: Path, children: Nursery, prove
             violations += _to_the_end(child, row, outside)
         finally:
             child.kill()
-        violations += [*_always(outside, row, before), *_at_the_end(outside, row)]
+        violations += [*_always(outside, row, before, len(crashes) + 1), *_at_the_end(outside, row)]
         return Outcome(tuple(crashed), tuple(violations), tuple(record.read_text().splitlines()), left)
 
 
@@ -239,14 +242,15 @@ def _left(outside: Outside) -> tuple[object, ...]:
     return actions, tuple(counts), outside.around.named(), serving, files, outside.told
 
 
-def _always(outside: Outside, row: Row, before: str) -> Iterator[str]:
+def _always(outside: Outside, row: Row, before: str, starts: int) -> Iterator[str]:
     """What must hold whenever nobody writes, however the last process ended."""
     around, journal = outside.around, outside.journal
     yield from _chain(journal)
     effects = _rows(journal, "SELECT action_id, target, fence FROM effects ORDER BY id")
     armed = _rows(journal, "SELECT count(*) FROM audit WHERE json_extract(record, '$.after') = 'ARMED'")[0][0]
     written = ModelConfigFile(around.models_config).read().generation - _generation(before)
-    if not len(around.serving.switches) <= len(effects) <= armed or written > len(effects):
+    # Whoever comes after a crash puts its own fence into the file, and nothing else.
+    if not len(around.serving.switches) <= len(effects) <= armed or written > len(effects) + starts - 1:
         yield f"I2: {around.serving.switches}, {written} writes of models.config, {len(effects)} intents"
     if len(set(effects)) != len(effects) or len(effects) > len(row.switches):
         yield f"I1: the intents {effects}"
@@ -256,8 +260,8 @@ def _always(outside: Outside, row: Row, before: str) -> Iterator[str]:
     switches = [versions for model, versions in around.serving.switches if model == "digits"]
     if tuple(switches) != row.switches[: len(switches)]:
         yield f"I1: the server was switched to {switches}"
-    if written > len(row.switches):
-        yield f"I1: models.config was written {written} times"
+    if around.named() not in [(2, 3), *row.switches[: len(effects)]]:
+        yield f"I1: models.config names {around.named()} with the intents {effects}"
     fences = [fence for *_, fence in effects]
     if fences != sorted(fences):
         yield f"I4: the fences {fences}"
