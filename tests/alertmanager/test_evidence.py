@@ -11,7 +11,7 @@ from airbag.rules import PROFILES
 from airbag_rollback import prove, world
 from airbag_rollback.evidence import Evidence
 from airbag_rollback.prometheus import Prometheus
-from airbag_rollback.signals import SIGNALS, Signal
+from airbag_rollback.signals import SIGNALS, Signal, fill
 from tests.fakes.clock import SetClock
 from tests.fakes.prometheus_api import FakePrometheus, prometheus
 from tests.fakes.real_prometheus import with_rules
@@ -127,6 +127,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         found = Prometheus(url)
         firing = 'count(ALERTS{alertname="AirbagAccuracyDropped",alertstate="firing"})'
         until(lambda: found.instant(firing) == 2, timeout=120, what="both models to be accused")
+        past = fill(world.REQUESTS_THEN, "main", "digits", 3, FAST)
+        until(lambda: found.instant(past), timeout=120, what="enough of a past")
         yield found
         found.close()
 
