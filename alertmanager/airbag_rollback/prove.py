@@ -59,17 +59,21 @@ class Prover(threading.Thread):
 
     def run(self) -> None:
         while not self._ending.wait(self._every):
-            if not self._journal.lease.fence:
-                self._noted_at = None  # what another receiver noted meanwhile must not be counted twice
-                continue
-            try:
-                with self._journal.lease.leading():
-                    self.note()
-                self._say("versions are being proven")
-            except AirbagError as error:
-                self._say(f"nothing is proven: {error}")
-            except Exception:  # one bad answer must not end the proving
-                log.exception("proving failed")
+            self.turn()
+
+    def turn(self) -> None:
+        """One note while this receiver leads; a standby leaves that to the leader. Never raises."""
+        if not self._journal.lease.fence:
+            self._noted_at = None  # what another receiver noted meanwhile must not be counted twice
+            return
+        try:
+            with self._journal.lease.leading():
+                self.note()
+            self._say("versions are being proven")
+        except AirbagError as error:
+            self._say(f"nothing is proven: {error}")
+        except Exception:  # one bad answer must not end the proving
+            log.exception("proving failed")
 
     def note(self) -> None:
         """Ask and note once. RemoteError or JournalError when nothing was noted; then the next note makes up for it."""
