@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from airbag.clock import Clock, SystemClock
+from airbag.clock import Clock
 from airbag.errors import AirbagError, ConfigError, Problem
 from airbag_rollback.access import Access
 from airbag_rollback.actions.script_checks import longest_step
@@ -20,6 +20,7 @@ from airbag_rollback.drill_clock import DrillClock, DrillStanding
 from airbag_rollback.files import Files, FileWatch
 from airbag_rollback.journal import Journal, JournalError, open_journal
 from airbag_rollback.journal.lease import Keeper
+from airbag_rollback.journal.retention import Retention
 from airbag_rollback.judge import Judge
 from airbag_rollback.lead import LeadStanding, written_fence
 from airbag_rollback.look import Lookout
@@ -29,6 +30,7 @@ from airbag_rollback.onlooking import Unmoved
 from airbag_rollback.people import People
 from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.prove import Prover
+from airbag_rollback.quiet import Quiet, SteadyClock
 from airbag_rollback.standing import Standing
 from airbag_rollback.steps import Steps
 from airbag_rollback.truncated import Truncated
@@ -112,9 +114,9 @@ def assemble(
 
     The receiver leads when it returns, unless another process does.
     """
-    clock = clock or SystemClock()
+    steady = SteadyClock()
+    clock = clock or steady
     journal = open_journal(settings.policy.journal, settings.audit_key, lambda: written_fence(current()))
-    journal.deliveries.prune(clock.now())
     metrics = Metrics(registry)
     metrics.journal_writable.set_function(lambda: float(not journal.database.last_error))
     lookout = Lookout()
@@ -139,9 +141,11 @@ def assemble(
     steps = Steps(current, journal, lookout, judge, prometheus, clock, metrics)
     path = AlertPath(clock)
     people = People(current, journal, lookout, clock, lambda: receiver.worker.wake())
+    retention = Retention(journal.database, journal.audit, journal.deliveries)
+    quiet = Quiet(clock.now, lambda: current().policy.keep, retention, steady.follow)
     receiver = Receiver(
         config_file, settings, journal, metrics, clock,
-        Worker(steps, journal, metrics, clock, Truncated(journal, prometheus, metrics, clock)),
+        Worker(steps, journal, metrics, clock, Truncated(journal, prometheus, metrics, clock), quiet),
         Watcher(lambda: current().servings, lookout, journal, clock),
         Notifier(alertmanagers(), journal, metrics, clock),
         path,
@@ -157,6 +161,7 @@ def assemble(
     )  # fmt: skip
     with contextlib.suppress(JournalError):  # the keeper tries on
         journal.lease.tend()
+        journal.audit.sign_on(clock.now())
     receiver.show_mode()
     registry.register(LeadStanding(journal))
     registry.register(DrillStanding(current, journal))

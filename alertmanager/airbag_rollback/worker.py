@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from airbag.clock import Clock
 from airbag.errors import AirbagError
@@ -20,11 +22,15 @@ log = logging.getLogger("airbag.receiver")
 
 
 class Worker(threading.Thread):
-    """Admits deliveries and steps every open action, as long as something moves; then waits for `wake` or `every`."""
+    """Admits deliveries and steps every open action, as long as something moves; then waits for `wake` or `every`.
+
+    `quiet` is called in every turn that finds nothing.
+    """
 
     def __init__(
-        self, steps: Steps, journal: Journal, metrics: Metrics, clock: Clock, truncated: Truncated, every: float = 0.25
-    ) -> None:
+        self, steps: Steps, journal: Journal, metrics: Metrics, clock: Clock, truncated: Truncated,
+        quiet: Callable[[], None] = lambda: None, every: float = 0.25,
+    ) -> None:  # fmt: skip
         super().__init__(name="worker", daemon=True)
         self._steps = steps
         self._truncated = truncated
@@ -32,6 +38,7 @@ class Worker(threading.Thread):
         self._metrics = metrics
         self._clock = clock
         self._every = every
+        self._quiet = quiet
         self._ending = threading.Event()
         self._woken = threading.Event()
         self._said: dict[int, tuple[str, str, str]] = {}
@@ -84,7 +91,9 @@ class Worker(threading.Thread):
             limit = policy.switch_within if action.state in TOUCHING else policy.decide_within
             longest = max(policy.blocked_within, policy.approve_within, policy.recover_within, limit)
             deadline = min(max(action.deadline, now + limit), now + longest)  # the clock may have been set back
-            changes = {"deadline": deadline} | ({"fence": fence} if action.state in TOUCHING else {})
+            changes: dict[str, Any] = {"deadline": deadline}  # Any: fields of Action
+            if action.state in TOUCHING:
+                changes["fence"] = fence
             if to is action.state:
                 self._journal.actions.note(action, **changes)
             else:
@@ -105,6 +114,8 @@ class Worker(threading.Thread):
         moved = [self._step(action) for action in open_actions if not self._ending.is_set()]
         now = self._clock.now()
         self._metrics.oldest.set(max((now - (each.received_at or now) for each in open_actions), default=0.0))
+        if not arrived and not open_actions:
+            self._quiet()
         return bool(arrived) or any(moved)
 
     def _step(self, action: Action) -> bool:

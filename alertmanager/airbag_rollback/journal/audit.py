@@ -1,8 +1,8 @@
 """The audit: append-only records, each bound to the one before it by an HMAC.
 
 A record's MAC is HMAC-SHA256(key, MAC before || record), with the record as canonical JSON that names the algorithm
-itself, so that nobody can say later that a weaker one was meant. Whoever has no key cannot change, remove or insert a
-record unseen. The newest MAC, told to somebody off this host, also shows that none is missing at the end.
+and the key itself, so that nobody can say later that a weaker one was meant. Whoever has no key cannot change, remove
+or insert a record unseen. The newest MAC, told to somebody off this host, also shows that none is missing at the end.
 """
 
 from __future__ import annotations
@@ -46,17 +46,27 @@ class Audit:
     def __init__(self, database: Database, key: bytes) -> None:
         self._database = database
         self._key = key
+        self._key_id = key_id(key)
 
     def append(self, kind: str, fields: Mapping[str, object], now: float, action_id: int | None = None) -> None:
         """Add a record. JournalError as usual; nothing secret belongs into `fields`."""
         with self._database.write() as connection:
             rows = connection.execute("SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1").fetchall()
             seq, before = rows[0] if rows else (0, START)
-            text = canonical({"algorithm": ALGORITHM, "seq": seq + 1, "at": now, "kind": kind} | dict(fields))
+            signed = {"algorithm": ALGORITHM, "key": self._key_id, "seq": seq + 1, "at": now, "kind": kind}
+            text = canonical(dict(fields) | signed)
             connection.execute(
                 "INSERT INTO audit (seq, at, kind, action_id, record, mac) VALUES (?, ?, ?, ?, ?, ?)",
                 (seq + 1, now, kind, action_id, text, mac(self._key, before, text)),
             )
+
+    def sign_on(self, now: float) -> None:
+        """Take down that another key is used from here on, when the newest record was made with another one."""
+        with self._database.write("key"):
+            newest = list(self._records("seq = (SELECT max(seq) FROM audit) AND seq > ?", 0))
+            if newest and newest[0].fields.get("key") != self._key_id:
+                fields = {"key_before": newest[0].fields.get("key"), "mac_before": newest[0].mac}
+                self.append("key changed", fields, now)
 
     def transition(self, action: Action, before: str, now: float, by: str = "") -> None:
         """Add the record of a transition to where `action` stands now."""
@@ -81,6 +91,18 @@ class Audit:
         """Records that follow number `after`, oldest first."""
         return list(self._records("seq > ?", after, limit=limit))
 
+    def all(self) -> Iterator[Record]:
+        """Every record, oldest first, read in parts."""
+        after = 0
+        while part := self.records(after):
+            yield from part
+            after = part[-1].seq
+
+    def kept(self) -> tuple[int, str]:
+        """Number and MAC of the last record that retention removed; (0, START) before the first time."""
+        rows = self._database.rows("SELECT seq, mac FROM audit_anchor")
+        return rows[0] if rows else (0, START)
+
     def head(self) -> tuple[int, str]:
         """Number and MAC of the newest record; (0, START) when there is none."""
         rows = self._database.rows("SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1")
@@ -97,6 +119,11 @@ class Audit:
 def canonical(value: object) -> str:
     """JSON in one spelling: sorted keys, no blanks, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def key_id(key: bytes) -> str:
+    """What tells a key from others without telling the key."""
+    return hmac.new(key, b"airbag audit key", hashlib.sha256).hexdigest()[:8]
 
 
 def mac(key: bytes, before: str, text: str) -> str:

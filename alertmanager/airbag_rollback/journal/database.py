@@ -37,6 +37,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS one_action_per_key ON actions (key)
     WHERE state NOT IN ({_quoted(REOPENS)}) AND cleared_at IS NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS one_effect_per_model ON actions (serving, model_name)
     WHERE state IN ({_quoted(TOUCHING)});
+CREATE INDEX IF NOT EXISTS actions_of_key ON actions (key, id);
 CREATE INDEX IF NOT EXISTS actions_of_model ON actions (serving, model_name, id);
 CREATE TABLE IF NOT EXISTS effects (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, serving TEXT NOT NULL, model_name TEXT NOT NULL,
@@ -49,7 +50,16 @@ CREATE TABLE IF NOT EXISTS audit (
     mac TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS audit_of_action ON audit (action_id) WHERE action_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS audit_anchor (
+    id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, mac TEXT NOT NULL
+);
 CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS audit_is_not_replaced BEFORE INSERT ON audit
+    WHEN NEW.seq <= (SELECT coalesce(max(seq), 0) FROM audit)
+    BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS audit_is_not_deleted BEFORE DELETE ON audit
+    WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM audit_anchor)
     BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 CREATE TABLE IF NOT EXISTS leases (
     name TEXT PRIMARY KEY, fence INTEGER NOT NULL, holder TEXT NOT NULL, boot TEXT NOT NULL, expires REAL NOT NULL,
@@ -82,8 +92,9 @@ CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT, action_id INTEGER NOT NULL REFERENCES actions (id), at REAL NOT NULL,
     alert TEXT NOT NULL, delivered_at REAL
 );
+CREATE INDEX IF NOT EXISTS outbox_of_action ON outbox (action_id);
 CREATE INDEX IF NOT EXISTS outbox_pending ON outbox (id) WHERE delivered_at IS NULL;
-"""
+"""  # noqa: S608 - our own enum
 
 
 class JournalError(AirbagError):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import takewhile
 
 from airbag_rollback.journal.database import Database
 from airbag_rollback.records import Delivery
-
-_KEPT = 30 * 86400.0
 
 
 class Deliveries:
@@ -43,7 +42,11 @@ class Deliveries:
         rows = self._database.rows("SELECT results FROM deliveries WHERE id = ?", delivery_id)
         return json.loads(rows[0][0]) if rows and rows[0][0] else None
 
-    def prune(self, now: float) -> None:
-        """Forget deliveries that were admitted more than 30 days ago."""
-        with self._database.write("prune") as connection:
-            connection.execute("DELETE FROM deliveries WHERE admitted_at < ?", (now - _KEPT,))
+    def prune(self, before: float, limit: int = 500) -> int:
+        """Forget the oldest deliveries that were admitted before that moment; how many, at most `limit`."""
+        rows = self._database.rows("SELECT id, admitted_at FROM deliveries ORDER BY id LIMIT ?", limit)
+        old = [(number,) for number, _ in takewhile(lambda row: row[1] is not None and row[1] < before, rows)]
+        if old:
+            with self._database.write("prune") as connection:
+                connection.executemany("DELETE FROM deliveries WHERE id = ?", old)
+        return len(old)

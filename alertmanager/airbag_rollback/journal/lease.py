@@ -39,7 +39,7 @@ class Held:
     holder: str
     boot: str
     expires: float
-    locked: bool
+    locked: int
 
 
 def is_free(held: Held | None, now: float, boot: str, has_lock: bool) -> bool:
@@ -129,7 +129,7 @@ class Lease:
     def holder(self) -> Held | None:
         """The row as it is."""
         rows = self._database.rows("SELECT fence, holder, boot, expires, locked FROM leases WHERE name = ?", LEADER)
-        return Held(*rows[0][:4], bool(rows[0][4])) if rows else None
+        return next((Held(*row) for row in rows), None)
 
     def _renew(self) -> bool:
         began = self._monotonic()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from airbag_rollback.engine.states import ENDED
+from airbag_rollback.journal.audit import Audit
 from airbag_rollback.journal.database import SCHEMA_VERSION, Database, JournalError
 from airbag_rollback.journal.ledger import Ledger
 
@@ -22,7 +23,9 @@ class ReadOnly(Database):
         self._lock = threading.RLock()
         self._last_error = ""
         try:
-            self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None
+            )
         except sqlite3.Error as error:
             raise JournalError(f"cannot read the journal {path}: {error}") from error
 
@@ -39,6 +42,16 @@ class Peek:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.ledger = Ledger(database)
+        self.audit = Audit(database, b"")
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """What is read in the block is of one moment, whatever the receiver writes meanwhile."""
+        self._database.rows("BEGIN")
+        try:
+            yield
+        finally:
+            self._database.rows("ROLLBACK")
 
     def under_way(self, serving: str, model: str) -> str:
         """The action on that model that has not ended, as text; "" when there is none."""
