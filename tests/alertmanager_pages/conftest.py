@@ -78,12 +78,12 @@ class Office:
 
 
 @contextmanager
-def serving(app: Starlette) -> Iterator[str]:
-    """The application on a free port."""
+def serving_pages(desk: rollback.Bench) -> Iterator[str]:
+    """The pages of that receiver on a free port."""
+    app = Starlette(routes=page_routes(desk.receiver))
     port = free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="off", log_config=None, ws="none")
-    )
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="off", log_config=None, ws="none")
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -108,6 +108,5 @@ def office(around: rollback.Surroundings) -> Iterator[Office]:
     with rollback.bench(around) as desk:
         desk.released()
         around.bad_release()
-        app = Starlette(routes=page_routes(desk.receiver))
-        with serving(app) as url:
+        with serving_pages(desk) as url:
             yield Office(desk, url)
