@@ -18,11 +18,10 @@ import pytest
 
 from airbag_rollback.actions.landing import Effect, Found, Result
 from airbag_rollback.engine.states import State
-from tests.fakes.alertmanager_api import alert
 from tests.fakes.http_server import serving_http
 from tests.fakes.ports import free_port
-from tests.fakes.rollback import Surroundings, bench
-from tests.fakes.scripts import SHIPPED, Stage, order
+from tests.fakes.rollback import Surroundings
+from tests.fakes.scripts import SHIPPED, Stage, handle, order, use
 from tests.fakes.wait import until
 
 NGINX_CONF = """\
@@ -152,7 +151,7 @@ def front(tmp_path: Path) -> Iterator[Front]:
 class Client(threading.Thread):
     """Asks one request after the other until told to stop.
 
-    As HTTP clients do (RFC 9112, 9.3.1), it sends again what was sent on a used connection that ended without an answer.
+    As HTTP clients do (RFC 9112, 9.3.1), it sends again what it sent on a used connection that ended without answer.
     """
 
     port: int
@@ -305,16 +304,8 @@ def test_a_number_that_is_not_nginx_gets_no_signal(front: Front) -> None:
 
 
 def test_an_alert_ends_with_the_other_colour(front: Front, around: Surroundings) -> None:
-    lines = "".join(f"\n      {name}: {json.dumps(value)}" for name, value in front.environment.items())
-    around.write_policy(
-        landing="nginx",
-        landings=f"\n  nginx:\n    script: {SHIPPED}/nginx-blue-green\n    environment:{lines}",
-    )
-    with bench(around) as desk:
-        desk.released()
-        around.bad_release()
-        desk.post(alert())
-        action = desk.run_until_ended()
+    use(around, "nginx", front.stage())
+    action = handle(around)
     assert (action.state, action.landing, action.target_version) == (State.SUCCEEDED, "nginx", 2), action
     assert front.seen() == "blue"
     assert around.named() == (2, 3)  # models.config is not this landing's business

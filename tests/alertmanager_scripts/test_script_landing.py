@@ -257,7 +257,7 @@ def test_an_order_of_megabytes_reaches_a_script_that_reads_slowly_and_not_one_th
     written: Written, tmp_path: Path
 ) -> None:
     stage = written(
-        f"[ $1 = plan ] && exit 0; [ $1 = apply ] && {{ sleep 0.3; wc -c > {tmp_path}/size; exit 0; }}; exec 0<&-; exit 0"
+        f"case $1 in plan) ;; apply) sleep 0.3; wc -c > {tmp_path}/size ;; verify) exec 0<&-; sleep 0.3 ;; esac; exit 0"
     )
     made = stage.planned()
     huge = replace(made, plan={**made.plan, "plan": {"text": "x" * 5_000_000}})
@@ -326,7 +326,7 @@ def test_the_process_in_between_survives_what_ends_a_receiver_and_stays_the_boun
     written: Written, tmp_path: Path
 ) -> None:
     stage = written(
-        f"[ $1 = plan ] && exit 0; [ $1 = verify ] && exit 0; echo $$ > {tmp_path}/pid; echo $PPID > {tmp_path}/between; "
+        f"[ $1 = apply ] || exit 0; echo $$ > {tmp_path}/pid; echo $PPID > {tmp_path}/between; "
         "while :; do echo noise; sleep 0.01; done",
         timeout=3.0,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from airbag_rollback.actions.landing import Order, Planned
 from airbag_rollback.actions.script import Script
 from airbag_rollback.policy import ScriptLanding
+from airbag_rollback.records import Action
+from tests.fakes.alertmanager_api import alert
+from tests.fakes.rollback import Surroundings, bench
 
 SHIPPED = Path(__file__).parents[2] / "alertmanager" / "scripts"
 
@@ -52,3 +56,23 @@ class Stage:
         plan = self.landing.plan(meant)
         assert isinstance(plan, Planned), plan
         return replace(meant, plan=plan.document)
+
+
+def use(around: Surroundings, name: str, stage: Stage, **policy: str) -> None:
+    """Let the policy land by that script."""
+    environment = "".join(f"\n      {key}: {json.dumps(value)}" for key, value in stage.environment.items())
+    around.write_policy(
+        landing=name,
+        landings=f"\n  {name}:\n    script: {stage.script}\n    restores: {str(stage.restores).lower()}"
+        + (f"\n    environment:{environment}" if environment else ""),
+        **policy,
+    )
+
+
+def handle(around: Surroundings) -> Action:
+    """What became of a bad release, from the alert to its end."""
+    with bench(around) as desk:
+        desk.released()
+        around.bad_release()
+        desk.post(alert())
+        return desk.run_until_ended()
