@@ -14,7 +14,9 @@ import pytest
 
 from airbag.rules import PROFILES
 from airbag.serving.quality import KINDS
+from airbag_rollback.prove import ANSWERED
 from airbag_rollback.signals import SIGNALS, fill
+from airbag_rollback.world import INPUTS, REQUESTS, REQUESTS_THEN
 from tests.fakes import exported, promql
 from tests.prometheus.lint.alerts import queries
 from tests.prometheus.lint.world import World, world
@@ -52,9 +54,11 @@ def _asked() -> Iterator[tuple[str, str]]:
                 yield f"a text of {rule.name}", query
     for name, signal in SIGNALS.items():
         for query in (signal.value, signal.threshold, signal.age, signal.samples, signal.samples_min, signal.history,
-                      signal.history_samples, signal.recovered):  # fmt: skip
+                      signal.history_samples, signal.recovered, signal.others, signal.good):  # fmt: skip
             if query:
                 yield f"the receiver's judgement of {name}", fill(query, "main", "digits", 3, PROFILES["fast"])
+    for query in (REQUESTS, REQUESTS_THEN, INPUTS, ANSWERED.replace("$range", "15")):
+        yield "the receiver's look around", fill(query, "main", "digits", 3, PROFILES["fast"])
 
 
 ASKED = list(dict.fromkeys(_asked()))
