@@ -17,9 +17,8 @@ from airbag_rollback.journal import Journal
 
 log = logging.getLogger("airbag.receiver.files")
 
-READ_MAX = 64 << 20
-"""Bytes that a decision reads at most for one version; the rest is left to the thread that reads ahead."""
-READ_SECONDS = 0.5
+_READ_MAX = 64 << 20
+_READ_SECONDS = 0.5
 _PACE = 100 << 20
 """Bytes a second that are read ahead: the disk is also the server's."""
 
@@ -47,8 +46,12 @@ class FilesOf:
 
 @dataclass
 class Files:
-    """Remembers what was read by the files' identity, so that only what changed is read again. For any thread."""
+    """Remembers what was read by the files' identity, so that only what changed is read again. For any thread.
 
+    A decision reads `read_max` bytes of a version at most; the rest is left to the thread that reads ahead.
+    """
+
+    read_max: int = _READ_MAX
     _known: dict[Path, dict[File, str]] = field(default_factory=dict)
     _facts: dict[Path, VersionFacts] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,7 +80,7 @@ class Files:
         if not noted:
             return ""
         try:
-            found = self.checksum(path, _limit())
+            found = self.checksum(path, _limit(self.read_max))
         except TooMuch:
             return (
                 "has files that were not compared yet with those that served, which takes longer than a decision may. "
@@ -135,9 +138,9 @@ def _path(base: Path, version: int) -> Path | None:
     return listing.path(version) if version in listing.versions else None
 
 
-def _limit() -> Callable[[int], None]:
+def _limit(left: int) -> Callable[[int], None]:
     """Raises TooMuch once a decision has read as much as it may."""
-    until, left = time.monotonic() + READ_SECONDS, READ_MAX
+    until = time.monotonic() + _READ_SECONDS
 
     def read(count: int) -> None:
         nonlocal left

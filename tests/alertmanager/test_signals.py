@@ -208,3 +208,143 @@ def test_a_question_names_the_model_and_the_version(name: str) -> None:
     assert 'serving="main"' in query
     assert 'model_version="3"' in query
     assert "$" not in query
+
+
+OTHERS = {
+    "digits": (0.9, 100), "bad": (0.06, 20), "good": (0.05, 100), "little": (0.9, 19.9),
+}  # fmt: skip
+"""Models with what they measure and on how many samples; allowed are 0.05, and 20 make a verdict."""
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "counted", "threshold"),
+    [
+        ("AirbagErrorRatioHigh", "tfs_errors_per_request", "tfs_requests", "error_ratio_max"),
+        ("AirbagLatencyHigh", "tfs_slow_per_answer", "tfs_answers", "slow_ratio_max"),
+    ],
+)
+@pytest.mark.parametrize("window", ["15s", "5s"])
+def test_the_fleet_is_judged_by_either_window_by_each_models_own_limits(
+    tmp_path: Path, name: str, of: str, counted: str, threshold: str, window: str
+) -> None:
+    series = {}
+    for model, (value, samples) in OTHERS.items():
+        at = f'{{serving="main",model_name="{model}",model_version="7"}}'
+        series[f"model_version:airbag_{of}:lower_bound{window}{at}"] = f"{value}x40"
+        series[f"model_version:airbag_{counted}:increase{window}{at}"] = f"{samples}x40"
+        series[f'airbag_tfs_{threshold}{{serving="main",model_name="{model}",instance="a"}}'] = "0.04x40"
+        series[f'airbag_tfs_{threshold}{{serving="main",model_name="{model}",instance="b"}}'] = "0.05x40"
+        series[f'airbag_tfs_requests_min{{serving="main",model_name="{model}"}}'] = "20x40"
+    others = fill(SIGNALS[name].others, "main", "digits", 3, FAST)
+    asked(tmp_path, series, {f"count({others})": 3, f"sum({others})": 2})
+    asked(tmp_path, {}, {f"count({others})": None})
+
+
+def test_accuracy_of_the_fleet_counts_where_there_are_labels_enough(tmp_path: Path) -> None:
+    series = {}
+    for model, bound, sufficient in (("a", 0.79, 1), ("b", 0.8, 1), ("c", 0.1, 0)):
+        at = f'{{serving="main",model_name="{model}",model_version="7"}}'
+        series[f"model_version:airbag_quality_accuracy:upper_bound15s{at}"] = f"{bound}x40"
+        series[f"model_version:airbag_quality_labelled:sufficient15s{at}"] = f"{sufficient}x40"
+        series[f'airbag_quality_accuracy_min{{serving="main",model_name="{model}"}}'] = "0.8x40"
+    others = fill(SIGNALS["AirbagAccuracyLow"].others, "main", "digits", 3, FAST)
+    asked(tmp_path, series, {f"count({others})": 2, f"sum({others})": 1})
+
+
+def test_a_drop_of_the_fleet_is_one_below_what_each_model_measured_an_hour_ago(tmp_path: Path) -> None:
+    """An hour is too long for this file, so that five seconds stand for it."""
+    series = {}
+    for model, now, sufficient in (("a", 0.84, 1), ("b", 0.86, 1), ("c", 0.1, 0), ("new", 0.1, 1)):
+        at = f'{{serving="main",model_name="{model}",model_version="7"}}'
+        if model != "new":
+            series[f"model_version:airbag_quality_release_accuracy:sufficient_ratio{at}"] = "0.9x40"
+        series[f"model_version:airbag_quality_accuracy:upper_bound15s{at}"] = f"{now}x40"
+        series[f"model_version:airbag_quality_labelled:sufficient15s{at}"] = f"{sufficient}x40"
+        series[f'airbag_quality_accuracy_drop_max{{serving="main",model_name="{model}"}}'] = "0.05x40"
+    others = fill(SIGNALS["AirbagAccuracyDropped"].others, "main", "digits", 3, FAST)
+    assert "offset 1h" in others
+    soon = others.replace("offset 1h", "offset 5s")
+    asked(tmp_path, series, {f"count({soon})": 2, f"sum({soon})": 1})
+
+
+def test_a_model_of_the_fleet_fails_golden_requests_when_one_is_answered_wrong(tmp_path: Path) -> None:
+    right = {
+        f'airbag_tfs_probe_success{{serving="main",model_name="a",model_version="1",probe="{n}"}}': "1x40" for n in "xy"
+    }
+    wrong = {key.replace('"a"', '"b"'): "0x40" if "x" in key[-3:] else "1x40" for key in right}
+    others = fill(SIGNALS["AirbagProbeFailed"].others, "main", "digits", 3, FAST)
+    asked(tmp_path, right | wrong, {f"count({others})": 2, f"sum({others})": 1})
+
+
+def test_of_the_fleet_those_cannot_load_that_fail_at_a_wanted_version_on_a_server_that_answers(tmp_path: Path) -> None:
+    series = {
+        'airbag_tfs_up{serving="main",target="one"}': "1x40",
+        'airbag_tfs_up{serving="main",target="two"}': "0x40",
+    }
+    for model, target, wanted in (("a", "one", 1), ("b", "one", 0), ("c", "two", 1)):
+        of = f'{{serving="main",target="{target}",model_name="{model}"'
+        series[f"airbag_tfs_available_versions{of}}}"] = "1x40"
+        series[f'airbag_tfs_model_version_wanted{of},model_version="3"}}'] = f"{wanted}x40"
+        series[f'airbag_tfs_model_version_error{of},model_version="3",code="NOT_FOUND"}}'] = "1x40"
+    others = fill(SIGNALS["AirbagVersionLoadFailed"].others, "main", "digits", 3, FAST)
+    asked(tmp_path, series, {f"count({others})": 2, f"sum({others})": 1})
+
+
+def test_a_load_that_fails_on_one_of_several_servers_is_bad_although_others_loaded_it(tmp_path: Path) -> None:
+    value = fill(SIGNALS["AirbagVersionLoadFailed"].value, "main", "digits", 3, FAST)
+    series = SERIES | FAILING | {
+        'airbag_tfs_up{serving="main",target="two"}': "1x40",
+        f"airbag_tfs_model_version_wanted{AT_TARGET.replace('one', 'two')}": "1x40",
+    }  # fmt: skip
+    asked(tmp_path, series, {value: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "series", "allowed"),
+    [
+        (
+            "AirbagErrorRatioHigh",
+            {f"model_version:airbag_tfs_errors_per_request:ratio15s{THREE}": "0.05x19 0.051x20",
+             f"model_version:airbag_tfs_requests:increase15s{THREE}": "20x9 19.9x20 20x10",
+             f"airbag_tfs_requests_min{MODEL}": "20x40", f"airbag_tfs_error_ratio_max{MODEL}": "0.05x40"},
+            10,
+        ),
+        (
+            "AirbagLatencyHigh",
+            {f"model_version:airbag_tfs_slow_per_answer:ratio15s{THREE}": "0.05x19 0.051x20",
+             f"model_version:airbag_tfs_answers:increase15s{THREE}": "20x9 19.9x20 20x10",
+             f"airbag_tfs_requests_min{MODEL}": "20x40", f"airbag_tfs_slow_ratio_max{MODEL}": "0.05x40"},
+            10,
+        ),
+        (
+            "AirbagAccuracyLow",
+            {f"model_version:airbag_quality_accuracy:ratio15s{THREE}": "0.8x19 0.79x20",
+             f"model_version:airbag_quality_labelled:sufficient15s{THREE}": "1x9 0x20 1x10",
+             f"airbag_quality_accuracy_min{MODEL}": "0.8x40"},
+            10,
+        ),
+        (
+            "AirbagAccuracyDropped",
+            {f"model:airbag_quality_release_accuracy:difference{MODEL}": "-0.02x9 -0.021x30",
+             f"model_version:airbag_quality_version_role:candidate{THREE}": "1x40",
+             f"airbag_quality_accuracy_drop_max{MODEL}": "0.02x40"},
+            10,
+        ),
+        ("AirbagProbeFailed", {f'airbag_tfs_probe_success{AT_TARGET[:-1]},probe="x"}}': "1x9 0x30"}, 10),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_moments_are_good_up_to_the_limit_and_with_enough_samples(
+    tmp_path: Path, name: str, series: dict[str, str], allowed: int
+) -> None:
+    good = fill(SIGNALS[name].good, "main", "digits", 3, FAST)
+    asked(tmp_path, series, {f"sum(count_over_time(({good})[39s:1s]))": allowed - 1})
+
+
+def test_a_stable_version_is_not_good_by_a_drop_that_is_anothers(tmp_path: Path) -> None:
+    series = {
+        f"model:airbag_quality_release_accuracy:difference{MODEL}": "0x40",
+        f"model_version:airbag_quality_version_role:candidate{TWO}": "1x40",
+        f"airbag_quality_accuracy_drop_max{MODEL}": "0.02x40",
+    }
+    asked(tmp_path, series, {f"count({fill(SIGNALS['AirbagAccuracyDropped'].good, 'main', 'digits', 3, FAST)})": None})
