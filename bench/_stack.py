@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +47,12 @@ class Running:
 
 @contextmanager
 def running(
-    server: BusyServer, models: Collection[dict[str, Any]], programs: Collection[str], profile: str | None = None
-) -> Iterator[Running]:
+    server: BusyServer, models: Collection[dict[str, Any]], programs: Collection[str], profile: str | None = None,
+    change: Callable[[Stack], None] = lambda _stack: None, models_config: Path | None = None,
+) -> Iterator[Running]:  # fmt: skip
     """A new stack in a new folder on new ports. `models` are the entries of exporters.yml (Any: YAML).
+
+    `change` may edit the stack's files before it starts. Without `models_config` nothing can be rolled back.
 
     Where the receiver is not among the programs its place is taken by the sink, which always hears what it hears.
     """
@@ -58,11 +61,12 @@ def running(
         if "receiver" not in programs:
             ports["receiver"] = told.port
         grpc, rest = server.addresses
-        stack = Stack(ROOT, Path(folder), ports, RemoteServing(grpc, "any", rest), "rules", profile)
+        stack = Stack(ROOT, Path(folder), ports, RemoteServing(grpc, "any", rest, models_config), "rules", profile)
         stack.prepare()
         _edit(stack.file("exporters/exporters.yml"), lambda each: each["servings"][0].update(models=list(models)))
         if "receiver" in programs:
             _edit(stack.file("alertmanager/alertmanager.yml"), lambda each: _listen_in(each, told.port))
+        change(stack)
         stack.check()
         with Processes(stack.run / "logs") as processes:
             for program in stack.programs():
