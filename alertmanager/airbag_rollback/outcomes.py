@@ -77,9 +77,14 @@ def still_shown(alert: dict[str, Any], now: float) -> dict[str, Any]:
 
     One that is told as over stays over.
     """
-    if alert["endsAt"] <= alert["startsAt"]:
+    if is_over(alert):
         return alert
     return alert | {"endsAt": max(alert["endsAt"], stamp(now + _SHOWN_FOR["info"]))}
+
+
+def is_over(alert: dict[str, Any]) -> bool:
+    """Whether the alert takes an earlier one away."""
+    return bool(alert["endsAt"] <= alert["startsAt"])
 
 
 def stamp(at: float) -> str:

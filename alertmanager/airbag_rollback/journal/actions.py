@@ -14,7 +14,7 @@ from airbag_rollback.journal.audit import Audit
 from airbag_rollback.journal.database import Database, Overtaken
 from airbag_rollback.journal.ledger import Ledger
 from airbag_rollback.journal.outbox import Outbox
-from airbag_rollback.outcomes import messages
+from airbag_rollback.outcomes import is_over, messages
 from airbag_rollback.records import Action, Event, Suspect, action_key
 
 _OPEN = f"state NOT IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
@@ -111,13 +111,14 @@ class Actions:
             action, state=to, rev=action.rev + 1, reason=reason, text=text, ended_at=ended_at, **changes
         )  # fmt: skip
         with self._database.write(f"{action.state}>{to}") as connection:
-            repeated = self._tells_nothing_new(moved)
+            repeated = to in ENDED and moved.source == "alert" and self._tells_nothing_new(moved, now)
             self._write(action, moved)
             self._audit.transition(moved, action.state, now, by=by)
             if to is State.ARMED:
                 self._arm(connection, moved, now)
-            for alert in [] if repeated else messages(action, moved, now):
-                self._outbox.put(moved.id, alert, now)
+            for alert in messages(action, moved, now):
+                if not repeated or is_over(alert):
+                    self._outbox.put(moved.id, alert, now)
         return moved
 
     def _arm(self, connection: sqlite3.Connection, action: Action, now: float) -> None:
@@ -208,12 +209,13 @@ class Actions:
         )
         return next(action for action in map(_action, (row for (row,) in rows)) if action.state not in REOPENS)
 
-    def _tells_nothing_new(self, moved: Action) -> bool:
-        """Whether the action before it, for the same release, ended the same way: people were told once."""
+    def _tells_nothing_new(self, moved: Action, now: float) -> bool:
+        """Whether the action before it, for the same release, ended the same way, and people see that still."""
         rows = self._database.rows(
             "SELECT document FROM actions WHERE key = ? AND id < ? ORDER BY id DESC LIMIT 1", moved.key, moved.id
         )
-        return any((_action(row).state, _action(row).reason) == (moved.state, moved.reason) for (row,) in rows)
+        same = any((_action(row).state, _action(row).reason) == (moved.state, moved.reason) for (row,) in rows)
+        return same and self._outbox.is_seen(moved.key, now)
 
     def _write(self, before: Action, after: Action) -> None:
         with self._database.write() as connection:

@@ -91,8 +91,11 @@ class Audit:
         """Records that follow number `after`, oldest first."""
         return list(self._records("seq > ?", after, limit=limit))
 
-    def all(self) -> Iterator[Record]:
-        """Every record, oldest first, read in parts."""
+    def all(self, action_id: int | None = None) -> Iterator[Record]:
+        """Every record, or those of one action, oldest first; read in parts."""
+        if action_id is not None:
+            yield from self._records("action_id = ?", action_id)
+            return
         after = 0
         while part := self.records(after):
             yield from part

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airbag_rollback.journal.database import Database
+from airbag_rollback.outcomes import stamp, still_shown
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class Outbox:
         """When the first message about the action was taken; None while nobody took it, and once it is pruned."""
         rows = self._database.rows("SELECT delivered_at FROM outbox WHERE action_id = ? ORDER BY id LIMIT 1", action_id)
         return rows[0][0] if rows else None
+
+    def is_seen(self, key: str, now: float) -> bool:
+        """Whether the newest message about an action of that key is shown to people, or still will be."""
+        rows = self._database.rows(
+            "SELECT alert, delivered_at FROM outbox JOIN actions ON actions.id = action_id WHERE key = ? "
+            "ORDER BY outbox.id DESC LIMIT 1", key,
+        )  # fmt: skip
+        return any(at is None or still_shown(json.loads(alert), at)["endsAt"] > stamp(now) for alert, at in rows)
 
     def delivered(self, message: Message, now: float) -> None:
         """Never send it again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -146,7 +146,14 @@ def _with_next(records: Iterable[Record]) -> Iterator[tuple[Record, Record | Non
         record = following
 
 
-def verify_journal(path: Path, keys: Sequence[bytes], anchors: Anchors | None = None) -> Report:
-    """Verify the audit of a journal, beside a running receiver too. JournalError when it cannot be read."""
+def verify_journal(
+    path: Path, keys: Sequence[bytes], anchors: Anchors | None = None,
+    watched: Callable[[Iterable[Record], int], Iterable[Record]] = lambda records, _size: records,
+) -> Report:  # fmt: skip
+    """Verify the audit of a journal, beside a running receiver too. JournalError when it cannot be read.
+
+    `watched` gets the records and how many there are, and gives them on.
+    """
     with peek(path) as found, found.still():
-        return verify(found.audit.all(), keys, found.audit.kept(), anchors)
+        kept, (last, _) = found.audit.kept(), found.audit.head()
+        return verify(watched(found.audit.all(), last - kept[0]), keys, kept, anchors)
