@@ -53,8 +53,11 @@ def main() -> None:
     with stage(MODELS) as at, ThreadPoolExecutor(len(MODELS)) as pool, clients(at, RATE, MODELS) as traffic:
         windows = [each for found in pool.map(lambda model: roll_back(at, model, times), MODELS) for each in found]
     lost = [each for each in traffic["lost"] if during(each, windows)]
-    for each in lost[:5]:
-        say(f"lost: {each['kind']} {each['model']} at {each['began']:.3f}: {each['error']}")
+    others = [each for each in traffic["lost"] if each not in lost]
+    for what, some in (("lost", lost), ("lost outside of rollbacks", others)):
+        for each in some[:5]:
+            took = each["ended"] - each["began"]
+            say(f"{what}: {each['kind']} {each['model']} at {each['began']:.3f} for {took:.3f} s: {each['error']}")
     sent = sum(traffic["sent"].values())
     print(
         f"{sent} requests in {traffic['seconds']:.0f} s: " + ", ".join(f"{n} {k}" for k, n in traffic["sent"].items())
@@ -66,7 +69,7 @@ def main() -> None:
             "rollbacks": Measured(len(windows), "count", 100.0, "higher"),
             "requests": Measured(sent, "requests"),
             "rate": Measured(sent / traffic["seconds"], "requests/s"),
-            "lost_by_releases": Measured(len(traffic["lost"]) - len(lost), "requests"),
+            "lost_by_releases": Measured(len(others), "requests"),
         },
     )
 
