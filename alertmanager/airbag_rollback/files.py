@@ -14,6 +14,7 @@ from airbag.repository import Changed, File, VersionFacts, checksum, differences
 from airbag.serving.groups import ServingGroup, Servings
 from airbag.serving.model_config import ModelConfigFile
 from airbag_rollback.journal import Journal
+from airbag_rollback.look import base_path
 
 log = logging.getLogger("airbag.receiver.files")
 
@@ -122,9 +123,10 @@ class Files:
 def store_of(group: ServingGroup, model: str) -> Path | None:
     """Where the versions of the model lie; None when nobody says, or models.config cannot be read."""
     if group.model_config_file is None:
-        return None
+        entry = group.model(model)
+        return entry.base_path if entry else None
     try:
-        return Path(ModelConfigFile(group.model_config_file).read().model(model).base_path)
+        return base_path(ModelConfigFile(group.model_config_file).read(), model)
     except AirbagError:
         return None
 

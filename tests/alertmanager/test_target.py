@@ -241,9 +241,12 @@ def test_files_are_looked_at_only_down_to_the_version_that_is_gone_back_to(desk:
     assert _refused(action) == []
 
 
-def test_where_the_store_is_cannot_be_told_without_a_models_config(desk: Bench) -> None:
+def test_the_store_is_where_models_config_says_or_else_exporters_yml(desk: Bench) -> None:
     group = desk.receiver.settings.servings.group("main")
     assert group is not None
     assert store_of(group, "digits") == store(desk)
     assert store_of(group, "nobody") is None
-    assert store_of(group.model_copy(update={"model_config_file": None}), "digits") is None
+    alone = group.model_copy(update={"model_config_file": None})
+    assert store_of(alone, "digits") is None
+    entry = group.models[0].model_copy(update={"base_path": Path("/models/digits")})
+    assert store_of(alone.model_copy(update={"models": (entry,)}), "digits") == Path("/models/digits")
