@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import grpc
 import pytest
 
 from airbag_rollback.engine.states import State
@@ -225,8 +226,24 @@ def test_a_password_or_token_that_comes_with_each_request_needs_no_login(office:
 
 
 def test_the_servers_of_a_model_may_be_away_and_the_page_says_so(office: Office) -> None:
-    office.desk.around.serving.reachable = False
+    office.desk.around.serving.refuse_with = (grpc.StatusCode.UNAVAILABLE, "gone <script>")
     olga = office.browser("olga")
-    assert "Not seen:" in olga.get("/").text
+    office.desk.clock.time += 2
+    text = olga.get("/").text
+    assert "Not seen:" in text
+    assert "gone &lt;script&gt;" in text
     page = olga.get("/rollback?serving=main&model=digits&to=2")
     assert page.status_code == 409
+
+
+def test_a_server_that_hangs_does_not_hang_the_page(office: Office) -> None:
+    serving, olga = office.desk.around.serving, office.browser("olga")
+    office.desk.clock.time += 2
+    serving.hold.clear()
+    try:
+        page = olga.get("/")
+    finally:
+        serving.hold.set()
+    assert page.elapsed.total_seconds() < 15
+    assert page.text.count("Not seen:") == 2
+    assert "<b>3</b> has served" in page.text

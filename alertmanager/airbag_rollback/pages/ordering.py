@@ -126,7 +126,7 @@ class Ordering:
 
     def _model(self, ask: Ask) -> Model:
         key = (ask.field("serving"), ask.field("model"))
-        found = self._overview.models([key])
+        found = self._overview.models([key], anew=True)
         if not found:
             raise NotThere(f"exporters.yml has no model {key[0]}/{key[1]}")
         return found[0]

@@ -78,21 +78,21 @@ class Overview:
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._history = History(receiver.journal.database)
-        self._seen: Seen[Key, tuple[ModelView, Options | None] | None] = Seen(self._look)
+        self._seen: Seen[Key, tuple[ModelView, Options | None] | None] = Seen(self._look, receiver.clock)
 
     def keys(self) -> list[Key]:
         """Every model that exporters.yml lists."""
         groups = self._receiver.settings.servings.servings
         return [(group.name, entry.name) for group in groups for entry in group.models]
 
-    def models(self, keys: Sequence[Key] | None = None) -> list[Model]:
-        """All models, or those named; a name that is not there is left out."""
+    def models(self, keys: Sequence[Key] | None = None, *, anew: bool = False) -> list[Model]:
+        """All models, or those named; a name that is not there is left out. With `anew` as they are at this moment."""
         journal, now = self._receiver.journal, self._receiver.clock.now()
         known = {(serving, model): tuple(serves) for serving, model, _, serves, _ in journal.ledger.present()}
         since, waiting = self._history.serving_since(), unsolved(journal)
         pauses, opened = journal.pauses.present(now), {(each.serving, each.model_name): each for each in self.open()}
         there = [key for key in self.keys() if keys is None or key in keys]
-        seen = self._seen.all(there)
+        seen = self._seen.all(there, anew=anew)
         return [
             self._model(
                 key, seen[key], known.get(key, ()), since.get(key, {}),
