@@ -64,6 +64,22 @@ def test_what_lies_between_goes_first_so_that_no_other_version_answers_meanwhile
     assert (landing(one).look(order).found, one.up()) == (Found.DONE, {1})
 
 
+def test_a_target_that_is_bad_as_well_is_hidden_next(one: Yard) -> None:
+    landing(one).apply(one.planned(landing(one)))
+    poll(one)
+    order = one.planned(landing(one), one.order(target=1))
+    assert list(order.plan["moves"]) == ["2"]
+    landing(one).apply(order)
+    poll(one)
+    assert (landing(one).look(order).found, one.up()) == (Found.DONE, {1})
+
+
+def test_a_bad_version_that_is_gone_needs_nothing(one: Yard) -> None:
+    order = one.order()
+    (one.base / "3").rename(one.base / "gone")
+    assert refused(landing(one).plan(order))[:2] == (Result.SUPERSEDED, "superseded")
+
+
 def test_hidden_versions_are_no_versions_to_anybody(one: Yard) -> None:
     landing(one).apply(one.planned(landing(one)))
     assert sorted(list_versions(one.base).versions) == [1, 2]

@@ -86,6 +86,16 @@ def test_a_label_of_another_version_is_not_moved(one: Yard) -> None:
     assert text.startswith("label stable names 1 and not 3, which is bad")
 
 
+def test_a_label_that_an_earlier_attempt_moved_goes_one_version_further_back(one: Yard) -> None:
+    one.lay_out(1, 2, 3, labels={"stable": 2})
+    order = one.order(target=1)
+    assert refused(landing(one).plan(order))[1] == "wrong_label"
+    order = one.planned(landing(one), replace(order, tried=frozenset({2})))
+    assert one.plans[-1].text == "label stable moves from 2 to 1, and both stay loaded"
+    landing(one).apply(order)
+    assert (landing(one).look(order).found, one.named()[1]) == (Found.DONE, {"stable": 1})
+
+
 def test_a_label_that_is_there_already_needs_nothing(one: Yard) -> None:
     one.lay_out(2, 3, labels={"stable": 2, "canary": 3})
     assert refused(landing(one).plan(one.order()))[:2] == (Result.SUPERSEDED, "superseded")

@@ -53,7 +53,8 @@ class Order:
 
     `plan` is what `Landing.plan` gave, empty before. `step` counts from 0. `key` is the same whenever the same step is
     done again, so that doing it again can be recognised. `fence` is the leader's fencing token: a writer that has seen
-    a higher one refuses. `target` is None only for landings that restore nothing.
+    a higher one refuses. `target` is None only for landings that restore nothing. `tried` are the targets of earlier
+    attempts, which turned out to be bad as well.
     """
 
     action_id: int
@@ -68,6 +69,7 @@ class Order:
     wanted_before: frozenset[int] | None
     step: int = 0
     plan: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    tried: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

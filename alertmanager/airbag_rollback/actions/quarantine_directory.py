@@ -57,7 +57,7 @@ class QuarantineDirectory:
         wrong = _wrong(order, order.target, view, listing)
         if wrong:
             return wrong
-        goes = [version for version in sorted(listing.versions) if order.target < version <= order.bad_version]
+        goes = _goes(order, order.target, listing)
         moves = {listing.versions[version][0]: _hidden(version, order.key) for version in goes}
         text = f"{', '.join(f'{base / name} becomes {hidden}' for name, hidden in moves.items())}; nothing is deleted"
         return Planned({"base": str(base), "moves": moves, "versions": goes}, text)
@@ -155,8 +155,6 @@ def _wrong(order: Order, target: int, view: ModelView, listing: Listing) -> Effe
     if target not in complete:
         text = f"version {target} is not complete under {base}; without {order.bad_version} the model could go away"
         return Effect(Result.IMPOSSIBLE, "no_eligible_target", text)
-    if order.bad_version not in there:
-        return Effect(Result.SUPERSEDED, "superseded", f"there is no {order.bad_version} in {base} any more")
     twice = sorted(version for version in listing.twice if target < version <= order.bad_version)
     if twice:
         text = f"{base} has more than one folder for version {listed(frozenset(twice))}; remove the one that is wrong"
@@ -168,6 +166,8 @@ def _wrong(order: Order, target: int, view: ModelView, listing: Listing) -> Effe
     if target > order.bad_version:
         text = f"{target} is newer than {order.bad_version}; the servers go there by themselves"
         return Effect(Result.IMPOSSIBLE, "newer_version", text)
+    if not _goes(order, target, listing):
+        return Effect(Result.SUPERSEDED, "superseded", f"there is no {order.bad_version} in {base} any more")
     if view.wanted is not None and target not in view.wanted:
         text = (
             f"models.config names {listed(view.wanted)} and not {target}, so renaming would leave the model without a "
@@ -175,6 +175,11 @@ def _wrong(order: Order, target: int, view: ModelView, listing: Listing) -> Effe
         )
         return Effect(Result.IMPOSSIBLE, "wrong_policy", text)
     return None
+
+
+def _goes(order: Order, target: int, listing: Listing) -> list[int]:
+    """The versions to hide, lowest first. The bad one is hidden already when its first target was bad as well."""
+    return [version for version in sorted(listing.versions) if target < version <= order.bad_version]
 
 
 def _followed(server: TargetView, order: Order) -> bool:

@@ -28,7 +28,7 @@ class ServingLabel(ByModelsConfig):
             return wrong
         versions = beside(order)
         move = Step(versions, {**view.labelled, self._label: target})
-        text = f"label {self._label} moves from {order.bad_version} to {target}, and both stay loaded"
+        text = f"label {self._label} moves from {view.labelled[self._label]} to {target}, and both stay loaded"
         if target in view.available:
             return planned(self._group.model_config_file, view, [move], text)
         cold = sorted(server.name for server in view.answering if target not in server.available)
@@ -49,7 +49,7 @@ class ServingLabel(ByModelsConfig):
             return Effect(Result.IMPOSSIBLE, "unknown_label", text)
         if named == target:
             return Effect(Result.SUPERSEDED, "superseded", f"label {self._label} names {target} already")
-        if named != order.bad_version:
+        if named not in {order.bad_version, *order.tried}:
             text = (
                 f"label {self._label} names {named} and not {order.bad_version}, which is bad: name the label to move "
                 f"by `label` in policy.yml"
