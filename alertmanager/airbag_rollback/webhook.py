@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from airbag.serving.groups import Servings
 from airbag_rollback.records import Suspect
@@ -17,6 +17,15 @@ WATCHDOG = "AirbagWatchdog"
 BODY_LIMIT = 4 * 1024 * 1024
 
 
+def _written(moment: object) -> object:
+    if not (isinstance(moment, str) and "T" in moment.upper()):
+        raise ValueError("should be a time as RFC 3339 writes it")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
+
+
 class _Open(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -26,7 +35,7 @@ class Alert(_Open):
 
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
-    startsAt: AwareDatetime | None = None  # noqa: N815 - Alertmanager's spelling
+    startsAt: Moment | None = None  # noqa: N815 - Alertmanager's spelling
 
     @property
     def is_watchdog(self) -> bool:
@@ -39,7 +48,7 @@ class Message(_Open):
 
     version: Literal["4"]
     alerts: tuple[Alert, ...]
-    truncatedAlerts: Annotated[int, Field(ge=0)] = 0  # noqa: N815 - Alertmanager's spelling
+    truncatedAlerts: Annotated[int, Field(ge=0, strict=True)] = 0  # noqa: N815 - Alertmanager's spelling
 
     @property
     def has_watchdog(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -74,6 +75,16 @@ async def body_within(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
+def _json(body: bytes) -> bytes:
+    """The same, if it can be read. Raises NotLetIn."""
+    try:
+        if body:
+            json.loads(body)
+    except (ValueError, RecursionError):
+        raise NotLetIn(422, "malformed", "the body is not JSON") from None
+    return body
+
+
 def guarded(access: Access) -> type[APIRoute]:
     """A route that lets in who may, by the table of rules, and notes who it is in `request.state.caller`."""
 
@@ -85,7 +96,7 @@ def guarded(access: Access) -> type[APIRoute]:
             async def behind_the_door(request: Request) -> Response:
                 try:
                     request.state.caller = await let_in(access, request, role)
-                    request._body = await body_within(request, ORDER_LIMIT)
+                    request._body = _json(await body_within(request, ORDER_LIMIT))
                 except NotLetIn as refusal:
                     return refusal.answer()
                 return await handle(request)

@@ -6,19 +6,26 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from airbag_rollback.engine.decide import Mode
 from airbag_rollback.records import Action, Event
 
-LARGEST = 2**63 - 1
+LARGEST = 10**18
+"""The largest number that is taken: a version has at most 18 digits, and SQLite and JSON hold it exactly."""
 
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$")]
 Scope = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^(\*|[A-Za-z0-9_.-]+)$")]
 ActionId = Annotated[int, Path(ge=1, le=LARGEST)]
-Version = Annotated[int, Field(ge=0, le=LARGEST)]
+
+
+def _whole(number: object) -> object:
+    return int(number) if isinstance(number, float) and number.is_integer() else number  # JSON knows no difference
+
+
+Version = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=LARGEST)]
 InPath = Annotated[str, Path(max_length=100)]
 After = Annotated[int, Query(ge=0, le=LARGEST)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
