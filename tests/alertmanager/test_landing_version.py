@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from airbag_rollback.actions.landing import Found, Order, Result
+from airbag_rollback.actions.release import NotReleased, release
 from airbag_rollback.actions.serving_version import ServingVersion
 from tests.fakes.landing import Yard, refused, yard
 from tests.fakes.serving_state import StatefulServing
@@ -298,3 +299,11 @@ def test_a_receiver_with_an_older_fence_neither_writes_nor_tells(one: Yard) -> N
     assert landing(one).apply(replace(order, fence=5)).result is Result.DONE
     effect = landing(one).apply(replace(order, fence=4))
     assert (effect.result, effect.reason, one.servers[0].reloads) == (Result.RETRY, "fenced", 1)
+
+
+def test_a_release_waits_for_every_server_unlike_a_rollback(pair: Yard) -> None:
+    pair.lay_out(2)
+    pair.servers[1].die()
+    with pytest.raises(NotReleased, match="unknown: two: "):
+        release(pair.lookout, pair.group, "digits", 3)
+    assert (pair.named(), pair.servers[0].reloads) == (((2,), {}), 0)
