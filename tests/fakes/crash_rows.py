@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from airbag.serving.model_config import ModelConfigFile, edit_versions
 from airbag_rollback.engine.states import State
-from tests.fakes.crashing import Outside, Row
+from tests.fakes.crashing import Outside, Row, Told
 from tests.fakes.rollback import Surroundings
 
 _MOVED = "worker: after the commit of "
@@ -65,8 +66,12 @@ def _second_is_bad_too(around: Surroundings) -> None:
 
 
 def _does_not_load(around: Surroundings) -> None:
+    around.release(3)
     around.serving.stuck.add(2)
-    around.serving.models["digits"][2] = 50  # never loaded: what is loaded stays loaded
+
+
+def _is_monitored(around: Surroundings) -> None:
+    around.prometheus.values[("failing", "3", False)] = 0
 
 
 def _approve(outside: Outside) -> None:
@@ -76,23 +81,64 @@ def _approve(outside: Outside) -> None:
             outside.order(f"/v1/actions/{action.id}/approve", {"because": "it is right"})
 
 
-def _order(outside: Outside) -> None:
-    if not outside.told and not outside.actions():
+def _ordered(path: str) -> Callable[[Outside], None]:
+    """An order is given once: who sees no answer looks whether the action is there before asking again."""
+
+    def give(outside: Outside) -> None:
         body = {"serving": "main", "model_name": "digits", "because": "I want it"}
-        outside.told = outside.order("/v1/rollbacks", body) in (200, 201, 202)
-    outside.told = outside.told or bool(outside.actions())
+        if not outside.told:
+            outside.told = bool(outside.actions()) or outside.order(path, body) == 201
+
+    return give
 
 
-_BACK = ((2,),)
+def _drill(outside: Outside) -> None:
+    _ordered("/v1/drills")(outside)
+    outside.echo("AirbagDrill")
+
+
+def _by_label(around: Surroundings) -> None:
+    file = ModelConfigFile(around.models_config)
+    snapshot = file.read()
+    file.replace(snapshot, edit_versions(snapshot.text, "digits", (2, 3), labels={"stable": 3}))
+
+
+def _with_script(around: Surroundings) -> None:
+    script = around.folder / "call"
+    script.write_text(SCRIPT)
+    script.chmod(0o755)
+
+
+SCRIPT = """#!/bin/sh
+case $1 in
+plan) ;;
+apply) mkdir "$HOME/done" ;;
+verify) test -d "$HOME/done" && echo '{"state": "done"}' || echo '{"state": "before"}' ;;
+esac
+"""
+
+_BACK: tuple[Told, ...] = (((2,), None),)
+_SCRIPT = {"landing": "call", "landings": "{call: {script: call, restores: false}}"}
 ROWS = {
     row.name: row
     for row in (
         Row("alert", State.SUCCEEDED, _BACK, frozenset({2})),
         Row(
-            "escalation", State.SUCCEEDED, ((2,), (1,)), frozenset({1}), {"recover_within": "500ms"}, _second_is_bad_too
+            "escalation", State.SUCCEEDED, (*_BACK, ((1,), None)), frozenset({1}), {"recover_within": "500ms"},
+            _second_is_bad_too,
         ),
         Row("approval", State.SUCCEEDED, _BACK, frozenset({2}), {"mode": "approve"}, drive=_approve),
-        Row("order", State.SUCCEEDED, _BACK, frozenset({2}), drive=_order),
+        Row("order", State.SUCCEEDED, _BACK, frozenset({2}), drive=_ordered("/v1/rollbacks")),
         Row("no load", State.NEEDS_HUMAN, _BACK, frozenset({3}), {"switch_within": "1500ms"}, _does_not_load),
+        Row("two servers", State.SUCCEEDED, _BACK, frozenset({2}), servers=2),
+        Row(
+            "label", State.SUCCEEDED, (((2, 3), 2),), frozenset({2}), {"landing": "serving-label"}, _by_label,
+            routing="labels",
+        ),
+        Row("script", State.SUCCEEDED, (), frozenset({3}), _SCRIPT, _with_script, intents=1),
+        Row(
+            "drill", State.SUCCEEDED, (), frozenset({3}), {}, _is_monitored, _drill, repeat=lambda _outside: True,
+            intents=1,
+        ),
     )
-}
+}  # fmt: skip

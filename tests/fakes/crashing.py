@@ -33,20 +33,35 @@ from tests.fakes.ports import free_port
 from tests.fakes.prometheus_api import prometheus
 from tests.fakes.rollback import AUDIT_KEY, HEADERS, Surroundings, bench
 from tests.fakes.serving_state import StatefulServing
-from tests.fakes.tfs_wire import Status
 
 OPERATOR = "an-operator-s-token"
 BY_PERSON = {"Authorization": f"Bearer {OPERATOR}"}
 _PROVEN = (1, 2)
 
 
+Told = tuple[tuple[int, ...], int | None]
+"""Versions of digits, and the one with the label `stable`."""
+
+
 class RecordingServing(StatefulServing):
-    """Keeps every configuration that it is sent, and how many intents were durable at that moment."""
+    """Keeps every configuration that it is sent, and how many intents were durable at that moment.
+
+    `news` are the versions of digits and their label `stable` that it was told, without repetitions.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.journal: Path | None = None
         self.told: list[tuple[Any, int]] = []  # Any: official messages carry no types
+
+    @property
+    def news(self) -> tuple[Told, ...]:
+        told = []
+        for config, _ in self.told:
+            [entry] = [each for each in config.model_config_list.config if each.name == "digits"]
+            versions = tuple(sorted(entry.model_version_policy.specific.versions))
+            told.append((versions, entry.version_labels.get("stable", None) or None))
+        return tuple(each for number, each in enumerate(told) if number == 0 or each != told[number - 1])
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         if self.journal is not None:
@@ -56,19 +71,29 @@ class RecordingServing(StatefulServing):
 
 @dataclass(frozen=True)
 class Row:
-    """A way through the state machine. `switches` are the versions that digits is told to serve, one after the other.
+    """A way through the state machine. `told` is what every server is told, one after the other.
 
-    `arrange` changes the surroundings of a bad version 3 over good ones; `policy` the receiver's. `drive` is called
-    again and again while the receiver runs, with what the journal holds.
+    `serves` is what the receiver sees in the end. `arrange` changes the surroundings of a bad version 3 over good ones,
+    `policy` the receiver's. `drive` is called again and again while the receiver runs; `repeat` once after the end: it
+    says the same again and whether that was taken. `intents` is how many intents there are, where not as `told`.
     """
 
     name: str
     end: State
-    switches: tuple[tuple[int, ...], ...]
+    told: tuple[Told, ...]
     serves: frozenset[int]
     policy: Mapping[str, str] = field(default_factory=dict)
     arrange: Callable[[Surroundings], None] = lambda _around: None
     drive: Callable[[Outside], None] = lambda outside: outside.tell()
+    repeat: Callable[[Outside], bool] = lambda outside: outside.again()
+    intents: int | None = None
+    servers: int = 1
+    routing: str = "default"
+
+    @property
+    def effects(self) -> int:
+        """How many intents become durable in the whole."""
+        return len(self.told) if self.intents is None else self.intents
 
 
 @dataclass
@@ -77,8 +102,10 @@ class Outside:
 
     around: Surroundings
     url: str
+    servers: Sequence[RecordingServing]
     told: bool = False
     asked: bool = False
+    echoed: int = 0
 
     @property
     def journal(self) -> Path:
@@ -92,6 +119,14 @@ class Outside:
     def again(self) -> bool:
         """Bring the alert once more; whether it was taken."""
         return self._post("/v1/alerts", message(alert()), HEADERS) == 202
+
+    def echo(self, alertname: str) -> None:
+        """Bring back what was posted under that name, as Alertmanager does with what asks for a rollback."""
+        posted = [each for each in self.around.alertmanager.alerts if each["labels"]["alertname"] == alertname]
+        for each in posted[self.echoed :]:
+            if self._post("/v1/alerts", message(alert() | {"labels": each["labels"]}), HEADERS) != 202:
+                return
+            self.echoed += 1
 
     def order(self, path: str, body: dict[str, Any]) -> int | None:
         """What a person's order is answered with; None when nothing answers."""
@@ -121,7 +156,7 @@ class Outcome:
 
 def proven_journal(folder: Path) -> Path:
     """A journal in which versions 1 and 2 served well and 3 was just released. It can be copied into any cell."""
-    with _surroundings(folder, {}) as around, bench(around) as desk:
+    with _surroundings(folder, None) as around, bench(around) as desk:
         desk.clock.time = time.time() - 200
         around.release(1)
         desk.watch(30)
@@ -134,19 +169,20 @@ def proven_journal(folder: Path) -> Path:
 
 def run(row: Row, crashes: Sequence[str], folder: Path, children: Nursery, proven: Path) -> Outcome:
     """Start a receiver for each place of `crashes`, each killed there, then one that goes on to the end."""
-    with _surroundings(folder, row.policy) as around:
+    with _surroundings(folder, row) as around, _beside(around, row.servers) as servers:
         around.release(2, 3)
-        around.serving.switches.clear()
         around.bad_release()
         row.arrange(around)
+        for server in servers:
+            server.load(around.models_config.read_text())
         for path in (folder / "store").rglob("*"):  # versions that were copied long ago
             os.utime(path, (time.time() - 3600,) * 2)
         shutil.copytree(proven, folder / "journal")
         before = around.models_config.read_text()
         port = free_port()
-        outside = Outside(around, f"http://127.0.0.1:{port}")
-        assert isinstance(around.serving, RecordingServing)
-        around.serving.journal = outside.journal
+        outside = Outside(around, f"http://127.0.0.1:{port}", servers)
+        for server in servers:
+            server.journal = outside.journal
         crashed, violations, left = [], [], ()
         for number, places in enumerate(crashes):
             child = _start(children, around, port, f"kill:{places}")
@@ -186,7 +222,7 @@ def _until_dead(child: Child, row: Row, outside: Outside, limit: float = 12.0) -
         elif now - quiet_since > 2.5:  # the watcher has looked again by then
             return False
         elif not outside.asked:
-            outside.asked = outside.again()  # the second report of the same belongs to every run
+            outside.asked = row.repeat(outside)  # the second report of the same belongs to every run
         time.sleep(0.01)
     return True
 
@@ -201,7 +237,7 @@ def _to_the_end(child: Child, row: Row, outside: Outside, limit: float = 40.0) -
             stands = "; ".join(f"{each.id} {each.state} {each.reason}: {each.text}" for each in outside.actions())
             return [f"I8: not over after {limit:g} s: {stands or 'no action'}"]
         time.sleep(0.01)
-    while not outside.again():
+    while not row.repeat(outside):
         if time.monotonic() > end:
             return ["the same alert again was not taken"]
         time.sleep(0.01)
@@ -237,7 +273,7 @@ def _left(outside: Outside) -> tuple[object, ...]:
         "(SELECT count(*) FROM outbox WHERE delivered_at IS NULL), (SELECT count(*) FROM effects), "
         "(SELECT group_concat(model_name || epoch || serves) FROM models)",
     )
-    serving = tuple(sorted(outside.around.serving.models["digits"].items()))
+    serving = tuple((tuple(sorted(each.models["digits"].items())), each.news) for each in outside.servers)
     files = tuple(sorted(path.name.rstrip("0123456789") for path in outside.around.folder.glob("models.config*")))
     return actions, tuple(counts), outside.around.named(), serving, files, outside.told
 
@@ -250,17 +286,19 @@ def _always(outside: Outside, row: Row, before: str, starts: int) -> Iterator[st
     armed = _rows(journal, "SELECT count(*) FROM audit WHERE json_extract(record, '$.after') = 'ARMED'")[0][0]
     written = ModelConfigFile(around.models_config).read().generation - _generation(before)
     # Whoever comes after a crash puts its own fence into the file, and nothing else.
-    if not len(around.serving.switches) <= len(effects) <= armed or written > len(effects) + starts - 1:
-        yield f"I2: {around.serving.switches}, {written} writes of models.config, {len(effects)} intents"
-    if len(set(effects)) != len(effects) or len(effects) > len(row.switches):
+    if len(effects) > armed or written > (len(effects) + starts - 1 if row.told else 0):
+        yield f"I2: {written} writes of models.config, {armed} times armed, the intents {effects}"
+    if len({(action, target) for action, target, _ in effects}) != len(effects) or len(effects) > row.effects:
         yield f"I1: the intents {effects}"
-    assert isinstance(around.serving, RecordingServing)
-    if any(not intents for _, intents in around.serving.told):
-        yield "I2: the server was told before any intent was durable"
-    switches = [versions for model, versions in around.serving.switches if model == "digits"]
-    if tuple(switches) != row.switches[: len(switches)]:
-        yield f"I1: the server was switched to {switches}"
-    if around.named() not in [(2, 3), *row.switches[: len(effects)]]:
+    for server in outside.servers:
+        if any(not intents for _, intents in server.told):
+            yield "I2: the server was told before any intent was durable"
+        if server.news != row.told[: len(server.news)] or len(server.news) > len(effects):
+            yield f"I1: the server was told {server.news} with the intents {effects}"
+        meant = _other(text_format.Parse(before, model_server_config_pb2.ModelServerConfig()))
+        if any(_other(config) != meant for config, _ in server.told):
+            yield "I12: another model was told to be another"
+    if around.named() not in [(2, 3), *(versions for versions, _ in row.told[: len(effects)])]:
         yield f"I1: models.config names {around.named()} with the intents {effects}"
     fences = [fence for *_, fence in effects]
     if fences != sorted(fences):
@@ -269,9 +307,6 @@ def _always(outside: Outside, row: Row, before: str, starts: int) -> Iterator[st
         yield f"I5: the targets of {effects}"
     if any(not each.deadline for each in outside.actions() if each.state not in ENDED):
         yield "I8: an open action without a deadline"
-    meant = _other(text_format.Parse(before, model_server_config_pb2.ModelServerConfig()))
-    if any(_other(config) != meant for config, _ in around.serving.told):
-        yield "I12: another model was told to be another"
     if before.partition("config {")[2].partition("config {")[0] not in around.models_config.read_text():
         yield "I12: another model's text in models.config was changed"
 
@@ -282,14 +317,14 @@ def _at_the_end(outside: Outside, row: Row) -> Iterator[str]:
     if [each.state for each in actions] != [row.end]:
         stand = [(str(each.state), each.reason, each.text) for each in actions]
         yield f"I1: one action at {row.end} was meant, there are {stand}"
-    switches = tuple(versions for _, versions in around.serving.switches)
-    if switches != row.switches:
-        yield f"I1: the server was switched to {switches}"
-    up = {version for version, state in around.serving.models["digits"].items() if state == Status.AVAILABLE}
-    if up != row.serves:
-        yield f"{sorted(up)} is up"
-    if row.switches and around.named() != row.switches[-1]:
+    for server in outside.servers:
+        if server.news != row.told:
+            yield f"I1: the server was told {server.news}"
+    if row.told and around.named() != row.told[-1][0]:
         yield f"models.config names {around.named()}"
+    effects = _rows(journal, "SELECT action_id, target FROM effects")
+    if len(effects) != row.effects:
+        yield f"I1: the intents {effects}"
     told = {each["labels"].get("action_id") for each in around.alertmanager.alerts}
     for action in actions:
         ends = _rows(
@@ -326,7 +361,7 @@ def _rows(journal: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def _surroundings(folder: Path, policy: Mapping[str, str]) -> Iterator[Surroundings]:
+def _surroundings(folder: Path, row: Row | None) -> Iterator[Surroundings]:
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         serving = RecordingServing()
@@ -336,9 +371,29 @@ def _surroundings(folder: Path, policy: Mapping[str, str]) -> Iterator[Surroundi
             folder, held.enter_context(prometheus()), held.enter_context(alertmanager()), serving,
             {
                 "access": "{tokens: [{name: anna, role: operator, token: {file: operator}}]}",
-                "stable_for": "100ms", "guards": "{cool_down: 0s}", **policy,
+                "stable_for": "100ms", "guards": "{cool_down: 0s}", **(row.policy if row else {}),
             },
         )  # fmt: skip
         (folder / "operator").write_text(OPERATOR)
         around.lay_out()
+        if row is not None:
+            exporters = folder / "exporters.yml"
+            exporters.write_text(exporters.read_text().replace("name: digits", f"name: digits, routing: {row.routing}"))
         yield around
+
+
+@contextmanager
+def _beside(around: Surroundings, count: int) -> Iterator[tuple[RecordingServing, ...]]:
+    """So many servers in the group: the one that is there, and more of its kind."""
+    first = around.serving
+    assert isinstance(first, RecordingServing)
+    with ExitStack() as held:
+        more = [RecordingServing() for _ in range(count - 1)]
+        targets = [f'{{name: one, grpc: "{first.address}"}}']
+        for number, server in enumerate(more):
+            server.start()
+            held.callback(server.die)
+            targets.append(f'{{name: server{number}, grpc: "{server.address}"}}')
+        exporters = around.folder / "exporters.yml"
+        exporters.write_text(exporters.read_text().replace(f"[{targets[0]}]", f"[{', '.join(targets)}]"))
+        yield (first, *more)
