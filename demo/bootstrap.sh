@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets what Airbag cannot bring itself: a Python with venv, Prometheus and Alertmanager, and for its tests Redis.
+# Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx and git.
 # usage: bootstrap.sh python VENV | binaries | servers | newest [FOLDER]
 # Installs system packages on Debian and Ubuntu only, and only what is missing; anywhere else it says what to install.
 # `newest` installs nothing: it unpacks Debian's newest Prometheus and Alertmanager into a folder, for tests on both.
@@ -62,9 +62,18 @@ get_binaries() {
 }
 
 get_servers() {
-    has redis-server && exit 0
-    debian_install redis-server || fail "redis-server must be on PATH. On macOS: brew install redis"
-    stop_services redis-server
+    missing=""
+    has redis-server || missing="redis-server"
+    # A login user's PATH lacks sbin on Debian.
+    has nginx || [ -x /usr/sbin/nginx ] || missing="$missing nginx"
+    services=$missing
+    has git || missing="$missing git"
+    [ -n "$missing" ] || exit 0
+    # shellcheck disable=SC2086 # a list of package names
+    debian_install $missing ||
+        fail "redis-server, nginx and git must be on PATH. On macOS: brew install redis nginx git"
+    # shellcheck disable=SC2086
+    stop_services $services
 }
 
 get_newest() { # FOLDER

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from tests.fakes.rollback import Surroundings
 from tests.fakes.scripts import SHIPPED, Stage, handle, order, use
 from tests.fakes.wait import until
 
+NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") or "nginx"
 NGINX_CONF = """\
 daemon off;
 worker_processes 2;
@@ -129,7 +132,7 @@ def front(tmp_path: Path) -> Iterator[Front]:
             (folder / f"{colour.name}.conf").write_text(COLOUR_CONF.format(port=colour.port, colour=colour.name))
         (folder / "active.conf").write_text(found.conf("green"))
         (folder / "nginx.conf").write_text(NGINX_CONF.format(folder=folder, port=found.port))
-        start = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+        start = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
         found.environment = {
             "NGINX_INCLUDE": str(folder / "active.conf"), "NGINX_BLUE": str(folder / "blue.conf"),
             "NGINX_GREEN": str(folder / "green.conf"), "NGINX_PID_FILE": str(folder / "nginx.pid"),

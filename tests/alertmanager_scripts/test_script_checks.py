@@ -45,7 +45,8 @@ def test_all_that_is_wrong_with_scripts_is_listed_at_once(around: Surroundings) 
         f"landings.folder.script: {folder}/open is not a file (name an executable file)",
         f"landings.plain.script: {folder}/plain is not executable (chmod 755)",
         f"landings.shared.script: {folder}/shared can be changed by everybody (chmod o-w)",
-        f"landings.swapped.script: {folder}/open/swapped can be replaced by everybody, who may write to {folder}/open (chmod o-w)",
+        f"landings.swapped.script: {folder}/open/swapped can be replaced by everybody, who may write to {folder}/open "
+        "(chmod o-w)",
         f"landings.alien.script: {folder}/alien names an interpreter that is not there: '/usr/bin/no-such-shell' "
         "(install it, or name another)",
         f"landings.windows.script: {folder}/windows names an interpreter that is not there: '/bin/sh\\r' "
