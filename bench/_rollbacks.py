@@ -33,7 +33,8 @@ from tests.fakes.prometheus_api import FakePrometheus, prometheus
 from tests.fakes.wait import until
 
 GOOD, BAD, LABEL = 2, 3, "stable"
-_FLAGS = ("--allow_version_labels_for_unavailable_models",)
+# Else two cores give gRPC eight threads, and a busy machine refuses requests and reloads by RESOURCE_EXHAUSTED.
+_FLAGS = ("--allow_version_labels_for_unavailable_models", "--grpc_max_threads=64", "--rest_api_num_threads=64")
 _TOKENS = {"token": "correct-horse-battery", "operator": "staple-of-the-operators", "audit_key": "nobody else has it"}
 
 
@@ -45,6 +46,7 @@ class Stage:
     server: ModelServer
     receiver: str
     reader: Reader
+    by_label: bool = False
 
     def release(self, model: str) -> None:
         """Put the bad version live beside the good one, move the label, and wait until the receiver has seen it."""
@@ -63,10 +65,14 @@ class Stage:
         return at
 
     def switched(self, model: str, every: float = 0.01, timeout: float = 120.0) -> float:
-        """When the default route answered with the good version."""
-        until(
-            lambda: self.reader.default_version(model, 30) == GOOD, timeout=timeout, every=every, what=f"{model} back"
-        )
+        """When clients, by default or by the label, got the good version."""
+
+        def answers() -> int | None:
+            if self.by_label:
+                return self.reader.label_version(model, LABEL, 30)
+            return self.reader.default_version(model, 30)
+
+        until(lambda: answers() == GOOD, timeout=timeout, every=every, what=f"{model} back")
         return time.time()
 
     def action(self, model: str, since: float) -> dict[str, Any]:  # Any: JSON
@@ -112,19 +118,22 @@ class Stage:
 
 
 @contextmanager
-def stage(models: Sequence[str]) -> Iterator[Stage]:
-    """All of it on free ports in a new folder, ended whatever happens; version 2 of every model has some proof."""
+def stage(models: Sequence[str], *, by_label: bool = False) -> Iterator[Stage]:
+    """All of it on free ports in a new folder, ended whatever happens; version 2 of every model has some proof.
+
+    With `by_label` clients ask for the label, and the landing is serving-label.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="airbag-bench-")))
         _publish(folder, models)
         server = stack.enter_context(model_server.running(*_FLAGS, config_file=folder / "models.config", timeout=120))
         told, people = stack.enter_context(prometheus()), stack.enter_context(alertmanager())
         _say_bad(told)
-        _configure(folder, models, server, told.url, people.url)
+        _configure(folder, models, server, told.url, people.url, by_label=by_label)
         receiver = stack.enter_context(_receiver(folder))
         reader = stack.enter_context(Reader(Endpoint(server.grpc_address)))
         time.sleep(3)  # the proof that soak_min asks for
-        yield Stage(folder, server, receiver, reader)
+        yield Stage(folder, server, receiver, reader, by_label)
 
 
 def _publish(folder: Path, models: Sequence[str]) -> None:
@@ -146,8 +155,11 @@ def _say_bad(told: FakePrometheus) -> None:
     told.errors(GOOD, 0.01, history=True)
 
 
-def _configure(folder: Path, models: Sequence[str], server: ModelServer, told: str, people: str) -> None:
-    listed = ", ".join(f"{{name: {model}}}" for model in models)
+def _configure(
+    folder: Path, models: Sequence[str], server: ModelServer, told: str, people: str, *, by_label: bool
+) -> None:
+    how = f", routing: labels, labels: [{LABEL}]" if by_label else ""
+    listed = ", ".join(f"{{name: {model}{how}}}" for model in models)
     (folder / "exporters.yml").write_text(
         f'servings:\n  - name: main\n    targets: [{{name: one, grpc: "{server.grpc_address}"}}]\n'
         f"    model_config_file: {folder}/models.config\n    models: [{listed}]\n"
@@ -160,6 +172,7 @@ def _configure(folder: Path, models: Sequence[str], server: ModelServer, told: s
         "access": "{tokens: [{name: bench, role: operator, token: {file: operator}}]}", "mode": "auto",
         "guards": "{cool_down: 0s, budget: null, breaker: null}", "release_window": "1h", "soak_min": "1s",
         "stable_for": "500ms", "switch_within": "120s", "recover_within": "120s", "watchdog_within": "0s",
+        "landing": "serving-label" if by_label else "serving-version",
     }  # fmt: skip
     (folder / "policy.yml").write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
 

@@ -83,12 +83,18 @@ def unsettled(view: ModelView, step: Step, target: int) -> str:
         elif step.reached(each, target):
             lines.append(f"{each.name} followed")
         else:
-            failure = each.failure(target)
-            wrong = [f"label {label} answers {each.labels.get(label) or 'nothing'}" for label in step.labels
-                     if each.labels.get(label) != step.labels[label]]  # fmt: skip
-            lines.append(f"{each}" + (f"; {target} failed: {failure}" if failure else "") + "".join(
-                f", {what}" for what in wrong))  # fmt: skip
+            lines.append(_late(each, step, target))
     return "; ".join(lines)
+
+
+def _late(server: TargetView, step: Step, target: int) -> str:
+    failure = server.failure(target)
+    text = f"{server}" + (f"; {target} failed: {failure}" if failure else "")
+    for label, version in sorted(step.labels.items()):
+        answers = server.labels.get(label)
+        if answers != version:
+            text += f", label {label} answers {'nothing' if answers is None else answers}"
+    return text
 
 
 def names(versions: frozenset[int] | None, labels: Mapping[str, int]) -> str:
