@@ -23,7 +23,10 @@ BY = "airbag"
 
 
 class DrillClock(threading.Thread):
-    """Orders a drill when the last one that it ordered is `every` ago. What failed is not tried again before that."""
+    """Orders a drill when the last one, whoever ordered it, is `every` ago; the first one so long after it was told to.
+
+    What failed is not tried again before that.
+    """
 
     def __init__(
         self, settings: Callable[[], Settings], journal: Journal, people: People, clock: Clock, every: float = 5.0
@@ -59,8 +62,8 @@ class DrillClock(threading.Thread):
         since = self._journal.notes.since("drills_scheduled_since", now if drill.every else None)
         if not drill.every or since is None or drill.model is None:
             return
-        own = [each for each in self._journal.actions.latest_drills(20) if each.asked_by == BY]
-        if own and now < (own[0].alert_at or own[0].received_at or 0.0) + drill.every:
+        last = [each.alert_at or each.received_at or 0.0 for each in self._journal.actions.latest_drills(1)]
+        if now < max([since, *last]) + drill.every:
             return
         action = self._people.drill(drill.serving, drill.model, BY, f"drill.every is {drill.every:g} s")
         self._say(f"drill {action.id} was ordered")
@@ -74,9 +77,10 @@ class DrillClock(threading.Thread):
 class DrillStanding(Collector):
     """The families, read anew for each scrape, so that they are the same after a restart."""
 
-    def __init__(self, settings: Callable[[], Settings], journal: Journal) -> None:
+    def __init__(self, settings: Callable[[], Settings], journal: Journal, clock: Clock) -> None:
         self._settings = settings
         self._journal = journal
+        self._began = clock.now()
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Nothing, so that registering does not read the journal."""
@@ -105,11 +109,13 @@ class DrillStanding(Collector):
 
     def _schedule(self) -> Iterator[GaugeMetricFamily]:
         every = self._settings().policy.drill.every
-        since = self._journal.notes.noted("drills_scheduled_since") if every else None
-        if since is None:
+        if not every:
             return
+        since = self._journal.notes.noted("drills_scheduled_since") or self._began
         done = [each.ended_at or 0.0 for each in self._journal.actions.latest_drills(1, succeeded=True)]
-        yield GaugeMetricFamily("airbag_rollback_drill_interval_seconds", "How often a drill is made (drill.every).", every)
+        yield GaugeMetricFamily(
+            "airbag_rollback_drill_interval_seconds", "How often drills are made (drill.every).", every
+        )
         yield GaugeMetricFamily(
             "airbag_rollback_drill_awaited_since_timestamp_seconds",
             "Since when a successful drill is waited for: the last one, or since drills are made by themselves.",

@@ -164,6 +164,6 @@ def assemble(
         journal.audit.sign_on(clock.now())
     receiver.show_mode()
     registry.register(LeadStanding(journal))
-    registry.register(DrillStanding(current, journal))
+    registry.register(DrillStanding(current, journal, clock))
     registry.register(Standing(current, path, journal, lambda: receiver.not_acting_since))
     return receiver

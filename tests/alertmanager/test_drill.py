@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -212,17 +214,12 @@ def test_a_real_drill_is_refused_on_anything_but_the_shadow_in_steady_state(stea
 
 def test_metrics_tell_the_last_drill_that_went_the_whole_way_after_a_restart_too(around: Surroundings) -> None:
     around.write_policy(drill="{every: 1h, model: digits}")
-    with bench(around) as desk:
-        desk.released()
-        desk.around.prometheus.values[("failing", "3", False)] = 0
+    with scheduled(around) as desk:
+        begun = desk.clock.now()
         families = exported(desk)
         assert families["airbag_rollback_last_successful_drill_timestamp_seconds"] == []
-        assert "airbag_rollback_drill_awaited_since_timestamp_seconds" not in families
-        desk.receiver.drill_clock.look()
-        scheduled = desk.clock.now()
-        assert exported(desk)["airbag_rollback_drill_awaited_since_timestamp_seconds"] == [({}, scheduled)]
-        comes_back(desk, posted(desk))
-        done = desk.run_until_ended()
+        assert families["airbag_rollback_drill_awaited_since_timestamp_seconds"] == [({}, begun)]
+        done = due(desk)
         desk.restart()
         families = exported(desk)
         assert families["airbag_rollback_last_successful_drill_timestamp_seconds"] == [({}, done.ended_at)]
@@ -230,30 +227,46 @@ def test_metrics_tell_the_last_drill_that_went_the_whole_way_after_a_restart_too
         assert families["airbag_rollback_drill_interval_seconds"] == [({}, 3600)]
         staged = [labels["stage"] for labels, _ in families["airbag_rollback_drill_stage_seconds"]]
         assert staged == list(drill.STAGES)
+        around.write_policy(drill="{}")
+        desk.receiver.reload()
+        assert "airbag_rollback_drill_interval_seconds" not in exported(desk)
+
+
+@contextmanager
+def scheduled(around: Surroundings) -> Iterator[Bench]:
+    """A receiver that has just been told to drill by itself."""
+    with bench(around) as desk:
+        desk.released()
+        desk.around.prometheus.values[("failing", "3", False)] = 0
+        desk.receiver.drill_clock.look()
+        yield desk
+
+
+def due(desk: Bench) -> Action:
+    """An hour passes; the drill that follows, to its end."""
+    desk.clock.time += 3600
+    desk.watch(1)
+    desk.receiver.drill_clock.look()
+    comes_back(desk, posted(desk))
+    return desk.run_until_ended()
 
 
 def exported(desk: Bench) -> dict[str, list[tuple[dict[str, str], float]]]:
     """What is known of drills, as a scrape shows it."""
-    standing = DrillStanding(lambda: desk.receiver.settings, desk.receiver.journal)
+    standing = DrillStanding(lambda: desk.receiver.settings, desk.receiver.journal, desk.clock)
     return {each.name: [(dict(s.labels), s.value) for s in each.samples] for each in standing.collect()}
 
 
 def test_drills_are_made_as_often_as_the_policy_says_and_not_again_after_a_restart(around: Surroundings) -> None:
     around.write_policy(drill="{every: 1h, model: digits}")
-    with bench(around) as desk:
-        desk.released()
-        desk.around.prometheus.values[("failing", "3", False)] = 0
-        desk.receiver.drill_clock.look()
-        desk.receiver.drill_clock.look()
-        assert [each.asked_by for each in desk.actions()] == ["airbag"]
-        comes_back(desk, posted(desk))
-        assert desk.run_until_ended().state is State.SUCCEEDED
+    with scheduled(around) as desk:
+        assert desk.actions() == []
+        done = due(desk)
+        assert (done.asked_by, done.state) == ("airbag", State.SUCCEEDED)
         desk.restart()
         desk.receiver.drill_clock.look()
         assert len(desk.actions()) == 1
-        desk.clock.time += 3600
-        desk.watch(1)
-        desk.receiver.drill_clock.look()
+        due(desk)
         assert len(desk.actions()) == 2
 
 

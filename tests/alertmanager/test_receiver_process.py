@@ -30,7 +30,7 @@ TAKEN = 'airbag_rollback_alerts_total{result="watchdog"}'
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """A receiver in observe mode, shared by the tests that only talk HTTP to it."""
     with surroundings(tmp_path_factory.mktemp("quiet")) as around:
-        around.write_policy(mode="observe")
+        around.write_policy(mode="observe", drill="{every: 24h, model: digits}")
         with process(around) as found:
             yield found
 
