@@ -55,7 +55,7 @@ def fill(query: str, serving: str, model: str, version: int, pace: Profile) -> s
     return filled.replace("$version", str(version)).replace("$window", pace.window).replace("$burst", pace.burst)
 
 
-def _share(name: str, counted: str, threshold: str, *, moved_by_load: bool = False) -> Signal:
+def _share(alertname: str, name: str, counted: str, threshold: str, *, moved_by_load: bool = False) -> Signal:
     """By the lower bound of the window, or of its latest part where that is worse and rests on enough answers."""
     of, samples_min = f"{_RULE}tfs_{name}", f"max(airbag_tfs_requests_min{_MODEL})"
     lately = f"{_RULE}tfs_{counted}:increase$burst{_VERSION} >= on() group_left() {samples_min}"
@@ -69,21 +69,18 @@ def _share(name: str, counted: str, threshold: str, *, moved_by_load: bool = Fal
         samples_min=samples_min,
         history=f"avg_over_time({ratio}[5m])",
         history_samples=f"max_over_time({samples}[5m])",
-        others=f"max {_BY_MODEL} ({_others_shares(of, counted, threshold)})",
+        others=_others(alertname, f"{_RULE}tfs_{counted}:increase$window >= {_ENOUGH_ANSWERS}"),
         good=f"{ratio} <= {_limit(threshold)} and {samples} >= {_limit('airbag_tfs_requests_min')}",
         moved_by_load=moved_by_load,
     )
 
 
-def _others_shares(of: str, counted: str, threshold: str) -> str:
-    """1 or 0 for every version in each of the two windows in which it has enough answers."""
-    limit = f"{_PER_MODEL} max {_BY_MODEL} ({threshold})"
-    enough = f"{_PER_MODEL} max {_BY_MODEL} (airbag_tfs_requests_min)"
-    parts = [
-        f"({of}:lower_bound{window} > bool {limit} and {_RULE}tfs_{counted}:increase{window} >= {enough})"
-        for window in ("$window", "$burst")
-    ]
-    return " or ".join(f'label_replace({part}, "part", "{n}", "", "")' for n, part in enumerate(parts))
+def _others(alertname: str, judged: str) -> str:
+    """1 for every model that the alert accuses, also if not for long enough yet, 0 for the others that are `judged`.
+
+    The rule has judged them a moment ago; judging a fleet anew takes longer than all other questions together.
+    """
+    return f'max {_BY_MODEL} (ALERTS{{alertname="{alertname}"}}) or 0 * max {_BY_MODEL} ({judged})'
 
 
 def _limit(name: str, choose: str = "max") -> str:
@@ -99,13 +96,6 @@ def _failing(selector: str) -> str:
     return f'{failing} or (0 * count(airbag_tfs_up{{serving="$serving"}} == 1))'
 
 
-def _others_failing() -> str:
-    """1 for every model of which a wanted version cannot be loaded, 0 for the others that an answering server has."""
-    match, up = "on (serving, target, model_name, model_version)", "on (serving, target) (airbag_tfs_up == 1)"
-    failing = f"airbag_tfs_model_version_error == 1 and {match} (airbag_tfs_model_version_wanted == 1) and {up}"
-    return f"max {_BY_MODEL} ({failing}) or 0 * max {_BY_MODEL} (airbag_tfs_available_versions and {up})"
-
-
 def _wrong(probes: str) -> str:
     """How many golden requests fail; no answer before any was asked."""
     return f"count({probes} == 0) or (0 * count({probes}))"
@@ -118,6 +108,7 @@ def _probe_age() -> str:
     return f"time() - (max({last} and {match} ({_PROBES} == 0)) or min({last}))"
 
 
+_ENOUGH_ANSWERS = f"{_PER_MODEL} max {_BY_MODEL} (airbag_tfs_requests_min)"
 _PROBES = f"airbag_tfs_probe_success{_VERSION}"
 _ACCURACY = f"{_RULE}quality_accuracy:ratio$window{_VERSION}"
 _ACCURACY_BOUND = f"{_RULE}quality_accuracy:upper_bound$window{_VERSION}"
@@ -128,10 +119,9 @@ _CANDIDATE = f"{_RULE}quality_version_role:candidate{_VERSION}"
 _RELEASE_LABELLED = f"{_RULE}quality_release_labelled:increase{_VERSION}"
 
 
-def _low() -> Signal:
+def _low(alertname: str) -> Signal:
     """The bound of the accuracy that chance explains is below what is allowed."""
-    bound, sufficient = f"{_RULE}quality_accuracy:upper_bound$window", f"{_RULE}quality_labelled:sufficient$window == 1"
-    least = f"{_PER_MODEL} min {_BY_MODEL} (airbag_quality_accuracy_min)"
+    sufficient = f"{_RULE}quality_labelled:sufficient$window == 1"
     return Signal(
         value=_ACCURACY_BOUND,
         threshold=f"min(airbag_quality_accuracy_min{_MODEL})",
@@ -141,7 +131,7 @@ def _low() -> Signal:
         samples_min=f"max(airbag_quality_labels_min{_MODEL})",
         history=f"avg_over_time({_ACCURACY}[5m])",
         history_samples=f"max_over_time({_LABELLED}[5m])",
-        others=f"max {_BY_MODEL} ({bound} < bool {least} and {sufficient})",
+        others=_others(alertname, f"{sufficient} and on (serving, model_name) airbag_quality_accuracy_min"),
         good=f"{_ACCURACY} >= {_limit('airbag_quality_accuracy_min', 'min')} and {_ENOUGH_LABELS}",
         moved_by_inputs=True,
     )
@@ -175,16 +165,20 @@ def _dropped() -> Signal:
 
 
 SIGNALS: Mapping[str, Signal] = {
-    "AirbagErrorRatioHigh": _share("errors_per_request", "requests", "airbag_tfs_error_ratio_max"),
-    "AirbagLatencyHigh": _share("slow_per_answer", "answers", "airbag_tfs_slow_ratio_max", moved_by_load=True),
-    "AirbagAccuracyLow": _low(),
+    "AirbagErrorRatioHigh": _share(
+        "AirbagErrorRatioHigh", "errors_per_request", "requests", "airbag_tfs_error_ratio_max"
+    ),
+    "AirbagLatencyHigh": _share(
+        "AirbagLatencyHigh", "slow_per_answer", "answers", "airbag_tfs_slow_ratio_max", moved_by_load=True
+    ),
+    "AirbagAccuracyLow": _low("AirbagAccuracyLow"),
     "AirbagAccuracyDropped": _dropped(),
     "AirbagProbeFailed": Signal(
         value=_wrong(_PROBES),
         threshold="vector(0)",
         age=_probe_age(),
         history=_wrong(f"last_over_time({_PROBES}[5m])"),
-        others=f"max {_BY_MODEL} (airbag_tfs_probe_success == bool 0)",
+        others=_others("AirbagProbeFailed", "airbag_tfs_probe_success"),
         good=f"min({_PROBES}) == 1",
         yields=True,  # golden requests may be wrong themselves, which must not keep other alerts from acting
     ),
@@ -193,7 +187,9 @@ SIGNALS: Mapping[str, Signal] = {
         threshold="vector(0)",
         age='time() - min(airbag_tfs_last_poll_timestamp_seconds{serving="$serving"})',
         recovered=_failing(_MODEL),
-        others=_others_failing(),
+        others=_others(
+            "AirbagVersionLoadFailed", "airbag_tfs_available_versions and on (serving, target) (airbag_tfs_up == 1)"
+        ),
         others_released=True,  # a load is tried at a release, and several that fail at once have one cause
     ),
 }  # fmt: skip

@@ -210,43 +210,41 @@ def test_a_question_names_the_model_and_the_version(name: str) -> None:
     assert "$" not in query
 
 
-OTHERS = {
-    "digits": (0.9, 100), "bad": (0.06, 20), "good": (0.05, 100), "little": (0.9, 19.9),
-}  # fmt: skip
-"""Models with what they measure and on how many samples; allowed are 0.05, and 20 make a verdict."""
+def _alert(name: str, model: str, state: str = "firing") -> str:
+    return f'ALERTS{{alertname="{name}",alertstate="{state}",serving="main",model_name="{model}",model_version="7"}}'
 
 
 @pytest.mark.parametrize(
-    ("name", "of", "counted", "threshold"),
+    ("name", "judged"),
     [
-        ("AirbagErrorRatioHigh", "tfs_errors_per_request", "tfs_requests", "error_ratio_max"),
-        ("AirbagLatencyHigh", "tfs_slow_per_answer", "tfs_answers", "slow_ratio_max"),
+        ("AirbagErrorRatioHigh", "model_version:airbag_tfs_requests:increase15s{}"),
+        ("AirbagLatencyHigh", "model_version:airbag_tfs_answers:increase15s{}"),
     ],
 )
-@pytest.mark.parametrize("window", ["15s", "5s"])
-def test_the_fleet_is_judged_by_either_window_by_each_models_own_limits(
-    tmp_path: Path, name: str, of: str, counted: str, threshold: str, window: str
+def test_the_fleet_is_what_the_rule_accuses_and_what_has_answers_enough_by_each_models_own_limit(
+    tmp_path: Path, name: str, judged: str
 ) -> None:
-    series = {}
-    for model, (value, samples) in OTHERS.items():
-        at = f'{{serving="main",model_name="{model}",model_version="7"}}'
-        series[f"model_version:airbag_{of}:lower_bound{window}{at}"] = f"{value}x40"
-        series[f"model_version:airbag_{counted}:increase{window}{at}"] = f"{samples}x40"
-        series[f'airbag_tfs_{threshold}{{serving="main",model_name="{model}",instance="a"}}'] = "0.04x40"
-        series[f'airbag_tfs_{threshold}{{serving="main",model_name="{model}",instance="b"}}'] = "0.05x40"
+    series = {
+        _alert(name, "firing"): "1x40",
+        _alert(name, "pending", "pending"): "1x40",
+        _alert("Another", "b"): "1x40",
+    }
+    for model, samples in (("a", 20), ("b", 100), ("little", 19.9), ("firing", 100)):
+        series[judged.replace("{}", f'{{serving="main",model_name="{model}",model_version="7"}}')] = f"{samples}x40"
+    for model in ("a", "b", "little", "firing"):
         series[f'airbag_tfs_requests_min{{serving="main",model_name="{model}"}}'] = "20x40"
     others = fill(SIGNALS[name].others, "main", "digits", 3, FAST)
-    asked(tmp_path, series, {f"count({others})": 3, f"sum({others})": 2})
+    asked(tmp_path, series, {f"count({others})": 4, f"sum({others})": 2})
     asked(tmp_path, {}, {f"count({others})": None})
 
 
-def test_accuracy_of_the_fleet_counts_where_there_are_labels_enough(tmp_path: Path) -> None:
-    series = {}
-    for model, bound, sufficient in (("a", 0.79, 1), ("b", 0.8, 1), ("c", 0.1, 0)):
+def test_accuracy_of_the_fleet_counts_where_it_is_demanded_and_there_are_labels_enough(tmp_path: Path) -> None:
+    series = {_alert("AirbagAccuracyLow", "bad"): "1x40"}
+    for model, sufficient in (("bad", 1), ("good", 1), ("little", 0), ("free", 1)):
         at = f'{{serving="main",model_name="{model}",model_version="7"}}'
-        series[f"model_version:airbag_quality_accuracy:upper_bound15s{at}"] = f"{bound}x40"
         series[f"model_version:airbag_quality_labelled:sufficient15s{at}"] = f"{sufficient}x40"
-        series[f'airbag_quality_accuracy_min{{serving="main",model_name="{model}"}}'] = "0.8x40"
+        if model != "free":
+            series[f'airbag_quality_accuracy_min{{serving="main",model_name="{model}"}}'] = "0.8x40"
     others = fill(SIGNALS["AirbagAccuracyLow"].others, "main", "digits", 3, FAST)
     asked(tmp_path, series, {f"count({others})": 2, f"sum({others})": 1})
 
@@ -267,25 +265,21 @@ def test_a_drop_of_the_fleet_is_one_below_what_each_model_measured_an_hour_ago(t
     asked(tmp_path, series, {f"count({soon})": 2, f"sum({soon})": 1})
 
 
-def test_a_model_of_the_fleet_fails_golden_requests_when_one_is_answered_wrong(tmp_path: Path) -> None:
-    right = {
-        f'airbag_tfs_probe_success{{serving="main",model_name="a",model_version="1",probe="{n}"}}': "1x40" for n in "xy"
-    }
-    wrong = {key.replace('"a"', '"b"'): "0x40" if "x" in key[-3:] else "1x40" for key in right}
+def test_of_the_fleet_golden_requests_count_where_there_are_any(tmp_path: Path) -> None:
+    series = {_alert("AirbagProbeFailed", "b"): "1x40"}
+    for model in "ab":
+        for probe in "xy":
+            of = f'serving="main",model_name="{model}",model_version="1",probe="{probe}"'
+            series[f"airbag_tfs_probe_success{{{of}}}"] = "1x40"
     others = fill(SIGNALS["AirbagProbeFailed"].others, "main", "digits", 3, FAST)
-    asked(tmp_path, right | wrong, {f"count({others})": 2, f"sum({others})": 1})
+    asked(tmp_path, series, {f"count({others})": 2, f"sum({others})": 1})
 
 
-def test_of_the_fleet_those_cannot_load_that_fail_at_a_wanted_version_on_a_server_that_answers(tmp_path: Path) -> None:
-    series = {
-        'airbag_tfs_up{serving="main",target="one"}': "1x40",
-        'airbag_tfs_up{serving="main",target="two"}': "0x40",
-    }
-    for model, target, wanted in (("a", "one", 1), ("b", "one", 0), ("c", "two", 1)):
-        of = f'{{serving="main",target="{target}",model_name="{model}"'
-        series[f"airbag_tfs_available_versions{of}}}"] = "1x40"
-        series[f'airbag_tfs_model_version_wanted{of},model_version="3"}}'] = f"{wanted}x40"
-        series[f'airbag_tfs_model_version_error{of},model_version="3",code="NOT_FOUND"}}'] = "1x40"
+def test_loads_of_the_fleet_count_on_servers_that_answer(tmp_path: Path) -> None:
+    up = 'airbag_tfs_up{serving="main",target='
+    series = {f'{up}"one"}}': "1x40", f'{up}"two"}}': "0x40", _alert("AirbagVersionLoadFailed", "a"): "1x40"}
+    for model, target in (("a", "one"), ("b", "one"), ("c", "two")):
+        series[f'airbag_tfs_available_versions{{serving="main",target="{target}",model_name="{model}"}}'] = "1x40"
     others = fill(SIGNALS["AirbagVersionLoadFailed"].others, "main", "digits", 3, FAST)
     asked(tmp_path, series, {f"count({others})": 2, f"sum({others})": 1})
 

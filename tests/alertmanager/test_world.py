@@ -225,6 +225,10 @@ PAST: dict[str, Course] = {
         ).items()
     },
     **{
+        f'ALERTS{{alertname="AirbagErrorRatioHigh",alertstate="firing",{_of(f"other{n}", 7)[1:]}': since(-900, 1)
+        for n in range(3)
+    },
+    **{
         f"model_version:airbag_tfs_requests:increase{window}{_of('other5', 7)}": since(-900, 19)
         for window in ("15s", "5s")
     },

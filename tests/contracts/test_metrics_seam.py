@@ -14,7 +14,7 @@ import pytest
 
 from airbag.rules import PROFILES
 from airbag.serving.quality import KINDS
-from airbag_rollback.prove import ANSWERED
+from airbag_rollback.prove import ANSWERED, STANDING
 from airbag_rollback.signals import SIGNALS, fill
 from airbag_rollback.world import INPUTS, REQUESTS, REQUESTS_THEN
 from tests.fakes import exported, promql
@@ -23,6 +23,8 @@ from tests.prometheus.lint.world import World, world
 
 _BOUNDED = {"status", "correct", "kind", "role", "bin", "category", "sign", "part", "outcome", "state"}
 """Labels with few values, all of which the golden scrapes show."""
+_OWN = {"ALERTS": frozenset({"alertname", "alertstate", "airbag_action", "serving", "model_name", "model_version"})}
+"""What Prometheus writes itself, with the labels of rollback alerts."""
 _WORDS = re.compile(r"[\w|]+")
 """A pattern that only lists values."""
 
@@ -57,7 +59,7 @@ def _asked() -> Iterator[tuple[str, str]]:
                       signal.history_samples, signal.recovered, signal.others, signal.good):  # fmt: skip
             if query:
                 yield f"the receiver's judgement of {name}", fill(query, "main", "digits", 3, PROFILES["fast"])
-    for query in (REQUESTS, REQUESTS_THEN, INPUTS, ANSWERED.replace("$range", "15")):
+    for query in (REQUESTS, REQUESTS_THEN, INPUTS, ANSWERED.replace("$range", "15"), STANDING):
         yield "the receiver's look around", fill(query, "main", "digits", 3, PROFILES["fast"])
 
 
@@ -68,17 +70,20 @@ EACH = pytest.mark.parametrize(("where", "query"), ASKED, ids=[where for where, 
 @EACH
 def test_every_series_that_is_asked_for_exists(where: str, query: str, fast: World) -> None:
     for name in promql.series(_filled(query)):
-        assert fast.knows(name), f"{where}: nobody exports {name}"
+        assert fast.knows(name) or name in _OWN, f"{where}: nobody exports {name}"
 
 
 @EACH
 def test_every_label_that_is_matched_or_summed_by_exists(where: str, query: str, fast: World) -> None:
+    def labels(series: str) -> frozenset[str]:
+        return _OWN.get(series) or fast.labels(series)
+
     for node in promql.nodes(promql.read(_filled(query))):
         if isinstance(node, ast.VectorSelector):
             for matcher in node.matchers.matchers:
-                assert matcher.name in fast.labels(str(node.name)), f"{where}: {node.name} has no label {matcher.name}"
+                assert matcher.name in labels(str(node.name)), f"{where}: {node.name} has no label {matcher.name}"
         if isinstance(node, ast.AggregateExpr) and node.modifier:
-            lost = set(node.modifier.labels) - promql.labels(node.expr, fast.labels)
+            lost = set(node.modifier.labels) - promql.labels(node.expr, labels)
             assert not lost, f"{where}: {node.op} by {lost}"
 
 
@@ -96,6 +101,19 @@ def test_a_label_value_that_is_named_is_one_that_exists(values: dict[str, dict[s
                         assert value in known, f"{where}: no {name} has {matcher.name}={value}"
     statuses = values["airbag_tfs_requests_total"]["status"]
     assert {"INTERNAL", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "UNAVAILABLE"} <= statuses
+
+
+def test_an_alert_that_is_asked_for_exists(fast: World) -> None:
+    alerts = {rule.name for rule in fast.rules if rule.is_alert}
+    named = {
+        matcher.value
+        for _, query in ASKED
+        for selector in promql.selectors(promql.read(_filled(query)))
+        for matcher in selector.matchers.matchers
+        if matcher.name == "alertname"
+    }
+    assert named
+    assert named <= alerts
 
 
 def test_what_is_asked_of_the_whole_page_is_read() -> None:
