@@ -4,6 +4,7 @@ A row is a way through the state machine. It is run once while the receiver note
 place is a cell, so that a new write cannot be forgotten. In each cell the receiver is killed at its place and started
 again, and the invariants are checked. A recovery knows only what the crash left behind: where several cells leave the
 same, one of them is crashed once more, at every place of its recovery that leaves something else than the one before.
+Some cells are run against the local model server.
 
 A hole is a cell that could not be run: the place was not reached, three times, or the time was over. Prints a table,
 and one JSON object as its last line.
@@ -26,10 +27,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench._report import Measured, report  # noqa: E402 - beside us
+from bench._local_server import REAL, local_server, with_real_models  # noqa: E402 - beside us
+from bench._report import Measured, report  # noqa: E402
 from bench._stack import say  # noqa: E402
 from tests.fakes.crash_rows import ROWS, cells, changes  # noqa: E402
-from tests.fakes.crashing import Outcome, Row, proven_journal, run  # noqa: E402
+from tests.fakes.crashing import Outcome, RecordingServing, Row, proven_journal, run  # noqa: E402
 from tests.fakes.nursery import Nursery, nursery  # noqa: E402
 
 Cell = tuple[str, ...]
@@ -44,6 +46,7 @@ class Matrix:
     proven: Path
     pool: ThreadPoolExecutor
     until: float
+    server: RecordingServing | None = None
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     said: list[str] = field(default_factory=list)
 
@@ -66,6 +69,15 @@ class Matrix:
             second = second[:: -(-len(second) // again)]
         self._all(row, second, "two crashes")
         say(f"{row.name}: {len(first)} cells, {len(by_left)} things left behind, {len(second)} cells in recovery")
+
+    def sample(self, row: Row, count: int) -> None:
+        """Some of its first crashes, spread over them."""
+        whole = self._one(row, ())
+        if whole is None or whole.violations:
+            self._count(row, "violations", (), whole.violations if whole else ("could not be run",))
+            return
+        found = [(cell,) for cell in cells(whole.reached) if changes(cell)]
+        self._all(row, found[:: -(-len(found) // count)], "one crash")
 
     def _all(self, row: Row, all_of: Sequence[Cell], kind: str) -> list[Outcome | None]:
         found = list(self.pool.map(lambda cell: self._one(row, cell), all_of))
@@ -90,7 +102,7 @@ class Matrix:
             if time.monotonic() > self.until:
                 return None
             folder = Path(tempfile.mkdtemp(dir=self.folder))
-            outcome = run(row, cell, folder, self.children, self.proven)
+            outcome = run(row, cell, folder, self.children, self.proven, self.server)
             if outcome.violations:
                 return outcome  # and the folder stays
             shutil.rmtree(folder)
@@ -108,6 +120,7 @@ def main() -> None:
     options.add_argument("--again", type=int, help="at most so many second crashes in a row; all without it")
     options.add_argument("--seconds", type=float, default=530.0, help="after these, what is left is a hole")
     options.add_argument("--beside", type=int, default=10, help="cells side by side; most of the time they wait")
+    options.add_argument("--real", type=int, default=6, help="cells against the local model server")
     options.add_argument("--keep", type=Path, help="where the folders of cells with violations stay")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="airbag-crash-") as scratch, nursery() as children:
@@ -117,13 +130,19 @@ def main() -> None:
             matrix = Matrix(folder, children, proven, pool, time.monotonic() + chosen.seconds)
             for name in chosen.rows:
                 matrix.row(ROWS[name], chosen.again)
+        names = list(chosen.rows)
+        if chosen.real:
+            with local_server(Path(scratch)) as server, ThreadPoolExecutor(1) as alone:
+                matrix.pool, matrix.server = alone, server
+                matrix.sample(with_real_models(ROWS["alert"], server), chosen.real)
+            names.append(REAL)
     kinds = ("one crash", "two crashes", "holes", "violations")
     print(f"{'row':<14}" + "".join(f"{kind:>13}" for kind in kinds), file=sys.stderr)
-    for name in chosen.rows:
+    for name in names:
         print(f"{name:<14}" + "".join(f"{matrix.counts[name, kind]:>13}" for kind in kinds), file=sys.stderr)
 
     def total(*of: str) -> float:
-        return float(sum(matrix.counts[name, kind] for name in chosen.rows for kind in of))
+        return float(sum(matrix.counts[name, kind] for name in names for kind in of))
 
     report(
         "crash_matrix",

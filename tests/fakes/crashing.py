@@ -54,6 +54,15 @@ class RecordingServing(StatefulServing):
         self.journal: Path | None = None
         self.told: list[tuple[Any, int]] = []  # Any: official messages carry no types
 
+    def keep(self, request: Any) -> None:
+        """Take down a reload, once there is a journal."""
+        if self.journal is not None:
+            self.told.append((request.config, len(_rows(self.journal, "SELECT 1 FROM effects"))))
+
+    def up(self) -> dict[int, int]:
+        """Every version of digits that is known, with the number of its state."""
+        return dict(self.models["digits"])
+
     @property
     def news(self) -> tuple[Told, ...]:
         told = []
@@ -64,8 +73,7 @@ class RecordingServing(StatefulServing):
         return tuple(each for number, each in enumerate(told) if number == 0 or each != told[number - 1])
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        if self.journal is not None:
-            self.told.append((request.config, len(_rows(self.journal, "SELECT 1 FROM effects"))))
+        self.keep(request)
         return super().HandleReloadConfigRequest(request, context)
 
 
@@ -167,9 +175,17 @@ def proven_journal(folder: Path) -> Path:
     return folder / "journal"
 
 
-def run(row: Row, crashes: Sequence[str], folder: Path, children: Nursery, proven: Path) -> Outcome:
-    """Start a receiver for each place of `crashes`, each killed there, then one that goes on to the end."""
-    with _surroundings(folder, row) as around, _beside(around, row.servers) as servers:
+def run(
+    row: Row, crashes: Sequence[str], folder: Path, children: Nursery, proven: Path,
+    server: RecordingServing | None = None,
+) -> Outcome:  # fmt: skip
+    """Start a receiver for each place of `crashes`, each killed there, then one that goes on to the end.
+
+    A `server` that runs already takes the place of a new one.
+    """
+    if server is not None:
+        server.journal, server.told = None, []
+    with _surroundings(folder, row, server) as around, _beside(around, row.servers) as servers:
         around.release(2, 3)
         around.bad_release()
         row.arrange(around)
@@ -207,7 +223,7 @@ def _start(children: Nursery, around: Surroundings, port: int, failpoint: str) -
     return children.start(arguments, around.folder / "receiver.log", {"AIRBAG_FAILPOINT": failpoint})
 
 
-def _until_dead(child: Child, row: Row, outside: Outside, limit: float = 12.0) -> bool:
+def _until_dead(child: Child, row: Row, outside: Outside, limit: float = 60.0) -> bool:
     """Whether it died by itself before everything was over."""
     end, quiet_since = time.monotonic() + limit, 0.0
     while child.alive:
@@ -227,7 +243,7 @@ def _until_dead(child: Child, row: Row, outside: Outside, limit: float = 12.0) -
     return True
 
 
-def _to_the_end(child: Child, row: Row, outside: Outside, limit: float = 40.0) -> list[str]:
+def _to_the_end(child: Child, row: Row, outside: Outside, limit: float = 120.0) -> list[str]:
     end = time.monotonic() + limit
     while not _quiet(outside, row):
         row.drive(outside)
@@ -273,7 +289,7 @@ def _left(outside: Outside) -> tuple[object, ...]:
         "(SELECT count(*) FROM outbox WHERE delivered_at IS NULL), (SELECT count(*) FROM effects), "
         "(SELECT group_concat(model_name || epoch || serves) FROM models)",
     )
-    serving = tuple((tuple(sorted(each.models["digits"].items())), each.news) for each in outside.servers)
+    serving = tuple((tuple(sorted(each.up().items())), each.news) for each in outside.servers)
     files = tuple(sorted(path.name.rstrip("0123456789") for path in outside.around.folder.glob("models.config*")))
     return actions, tuple(counts), outside.around.named(), serving, files, outside.told
 
@@ -361,12 +377,13 @@ def _rows(journal: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def _surroundings(folder: Path, row: Row | None) -> Iterator[Surroundings]:
+def _surroundings(folder: Path, row: Row | None, server: RecordingServing | None = None) -> Iterator[Surroundings]:
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        serving = RecordingServing()
-        serving.start()
-        held.callback(serving.die)
+        serving = server or RecordingServing()
+        if server is None:
+            serving.start()
+            held.callback(serving.die)
         around = Surroundings(
             folder, held.enter_context(prometheus()), held.enter_context(alertmanager()), serving,
             {

@@ -77,7 +77,7 @@ def nursery() -> Iterator[Nursery]:
         try:
             yield Nursery(process)
         finally:
-            process.stdin.close()
+            process.kill()  # and with it all its children
             process.wait(10)
 
 
