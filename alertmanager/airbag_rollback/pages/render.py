@@ -8,12 +8,13 @@ from airbag import __version__
 from airbag.clock import Clock
 from airbag_rollback.pages import words
 from airbag_rollback.pages.assets import Assets
+from airbag_rollback.pages.graph import Graph
 
 
 class Renderer:
     """The templates. A name that a template uses and nobody gave is an error, and everything is escaped."""
 
-    def __init__(self, assets: Assets, clock: Clock) -> None:
+    def __init__(self, assets: Assets, graph: Graph, clock: Clock) -> None:
         self._clock = clock
         self._templates = Environment(
             loader=PackageLoader("airbag_rollback.pages"), autoescape=True, undefined=StrictUndefined,
@@ -30,7 +31,7 @@ class Renderer:
         ):
             self._templates.filters[filter_.__name__] = filter_
         self._templates.filters["state"] = words.state
-        self._templates.globals |= {"asset": assets.path, "airbag_version": __version__}
+        self._templates.globals |= {"asset": assets.path, "graph": graph.link, "airbag_version": __version__}
 
     def html(self, template: str, **values: object) -> str:
         """The rendered template; `now` is always there."""

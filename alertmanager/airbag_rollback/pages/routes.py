@@ -11,6 +11,7 @@ from airbag_rollback.access import TooOften
 from airbag_rollback.pages.assets import Assets
 from airbag_rollback.pages.door import Door, let_in, let_out, newcomer, read_form
 from airbag_rollback.pages.frame import Frame, own_place, redirect
+from airbag_rollback.pages.graph import Graph
 from airbag_rollback.pages.ordering import Ordering
 from airbag_rollback.pages.overview import Overview
 from airbag_rollback.pages.paths import STATIC
@@ -23,8 +24,9 @@ from airbag_rollback.receiver import Receiver
 def page_routes(receiver: Receiver) -> list[BaseRoute]:
     """All of them. Put before the routes that every process has, `/` is the overview and not the list of doors."""
     assets = Assets()
+    graph = Graph(lambda: receiver.settings.policy.prometheus_url, receiver.clock)
     door = Door(receiver.access, lambda: receiver.settings.keys, Sessions(receiver.clock), FormTokens())
-    frame = Frame(door, receiver.access, Renderer(assets, receiver.clock), Messages())
+    frame = Frame(door, receiver.access, Renderer(assets, graph, receiver.clock), Messages())
     overview = Overview(receiver)
     reading, ordering = Reading(receiver, frame, overview), Ordering(receiver, frame, overview)
     entry = Entry(door, frame)
