@@ -113,6 +113,21 @@ def test_the_lease_is_looked_at_again_right_before_an_effect(host: Host) -> None
     assert not first.is_valid
 
 
+def test_what_began_in_an_earlier_term_makes_no_effect_in_a_later_one(host: Host) -> None:
+    first, second = host.process(), host.process()
+    first.tend()
+    host.now += TTL
+    second.tend()
+    assert not first.tend()
+    second.give_up()
+    assert first.tend()
+    assert (first.fence, first.is_valid) == (3, True)
+    with first._database.bound(1), pytest.raises(Fenced, match="or did in between"):
+        first.ensure()
+    with first.leading():
+        first.ensure()
+
+
 def test_a_fenced_leader_gives_the_lock_to_who_leads(host: Host) -> None:
     first, second, third = host.process(), host.process(), host.process()
     first.tend()

@@ -51,7 +51,7 @@ def pair(around: Surroundings) -> Iterator[tuple[Process, Process]]:
     """The leader and the standby; version 3 was released over a proven 2 and is bad."""
     around.write_policy(soak_min="200ms")
     with process(around) as first, process(around) as second:
-        assert (leads(first), leads(second)) == (True, False)
+        until(lambda: (leads(first), leads(second)) == (True, False), timeout=30, what="the first to lead")
         until(lambda: first.sees(2), what="the ledger to see 2")
         around.release(2, 3)
         until(lambda: first.sees(3), what="the ledger to see 3")
@@ -68,7 +68,7 @@ def one_effect(around: Surroundings) -> None:
     assert fences == sorted(fences), "a lower fence acted after a higher one"
     assert around.serving.switches == [("digits", (2,))]
     assert around.named() == (2,)
-    assert ModelConfigFile(around.models_config).read().fence == 2
+    assert ModelConfigFile(around.models_config).read().fence == fences[-1] > 1
     assert verify_journal(journal, [AUDIT_KEY.encode()]).wrong is None
 
 
@@ -91,7 +91,7 @@ def test_a_leader_paused_while_it_judges_finds_its_place_taken(
     one_effect(around)
     assert around.serving.reloads == 1
     log = (around.folder / "receiver.log").read_text()
-    assert "standby" in log and "another one leads under fence 2" in log
+    assert re.search(r"this receiver had fence \d+; another one leads under fence \d+", log)
     assert "as standby" in requests.get(f"{first.url}/-/ready", timeout=10).text
     assert first.post(alert()) == 202, "it takes alerts all the same"
     until(lambda: ended(first), what="the repeated alert to change nothing")
@@ -108,7 +108,7 @@ def test_a_leader_paused_in_the_middle_of_the_touch_makes_no_second_one(
     with paused(first):
         around.serving.reloads_open.set()
         until(lambda: leads(second), timeout=30, what="the standby to lead")
-        until(lambda: second.actions()[0]["fence"] == 2, timeout=30, what="the action to go over")
+        until(lambda: second.actions()[0]["fence"] > 1, timeout=30, what="the action to go over")
     until(lambda: ended(second), timeout=60, what="the second to finish")
     until(lambda: not leads(first), timeout=30, what="the first to stand by")
     events = [each["after"] for each in second.get("/v1/actions/1")["events"]]

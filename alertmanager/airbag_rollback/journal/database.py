@@ -125,12 +125,18 @@ class Database:
         self._bound = threading.local()
         self._last_error = ""
         self._connection = _connect(path)
+        self._closed = False
         self.fence = 0
+
+    @property
+    def bound_to(self) -> int:
+        """The fence that this thread is bound to, 0 for none."""
+        return int(getattr(self._bound, "fence", 0))
 
     @contextlib.contextmanager
     def bound(self, fence: int) -> Iterator[None]:
         """Every transaction that this thread begins in the block fails with Fenced once another fence was granted."""
-        before = getattr(self._bound, "fence", 0)
+        before = self.bound_to
         self._bound.fence = fence
         try:
             yield
@@ -145,6 +151,7 @@ class Database:
     def close(self) -> None:
         """Close; calls after it raise JournalError."""
         with self._lock:
+            self._closed = True
             self._connection.close()
 
     @contextlib.contextmanager
@@ -154,6 +161,8 @@ class Database:
         Blocks may nest; the outermost commits. `about` names it for the crash tests.
         """
         with self._lock:
+            if self._closed:
+                raise JournalError(f"the journal {self._path} is closed")
             if self._connection.in_transaction:
                 yield self._connection
                 return
@@ -173,7 +182,7 @@ class Database:
             failpoints.reached("after the commit of ", about)
 
     def _check_fence(self) -> None:
-        mine = getattr(self._bound, "fence", 0)
+        mine = self.bound_to
         if not mine:
             return
         rows = self._connection.execute("SELECT fence FROM leases WHERE name = ?", (LEADER,)).fetchall()

@@ -96,8 +96,8 @@ class Lease:
         Not to be called inside a transaction.
         """
         with self._tending:
-            if not self.is_valid and not self._renew():
-                raise Fenced("another receiver leads by now")
+            if self._database.bound_to not in (0, self.fence) or not (self.is_valid or self._renew()):
+                raise Fenced("another receiver leads by now, or did in between")
 
     def tend(self) -> bool:
         """Renew the lease, or take it where that is right; whether this process leads now. JournalError as usual."""
