@@ -36,7 +36,7 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f'is no time zone known here; write one such as "UTC" or "Europe/Berlin"') from error
+        raise ValueError('is no time zone known here; write one such as "UTC" or "Europe/Berlin"') from error
     return name
 
 
@@ -294,6 +294,11 @@ class Policy(Section):
             release_window=own.release_window or self.release_window, soak_min=own.soak_min or self.soak_min,
             attempts_max=own.attempts_max or self.attempts_max, not_before=own.not_before,
         )  # fmt: skip
+
+    def longest_step(self, landing: str) -> float:
+        """Seconds that one step may take by itself, beyond what `switch_within` is for: a script's own limits."""
+        script = self.landings.get(landing)
+        return script.timeout + script.grace if script else 0.0
 
     def restores(self, landing: str) -> bool:
         """Whether that landing goes back to an earlier version."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,17 +121,18 @@ def assemble(
     metrics = Metrics(registry)
     metrics.journal_writable.set_function(lambda: float(not journal.database.last_error))
     lookout = Lookout()
-    asked: dict[str, Prometheus] = {}
+    asked = threading.local()
 
     def current() -> Settings:
         return receiver.settings
 
     def prometheus() -> Prometheus:
+        """This thread's own, as its connections are."""
         url = current().policy.prometheus_url
-        if url not in asked:
-            asked.clear()
-            asked[url] = Prometheus(url, metrics.prometheus_up.set)
-        return asked[url]
+        if getattr(asked, "url", None) != url:
+            asked.url, asked.prometheus = url, Prometheus(url, metrics.prometheus_up.set)
+        found: Prometheus = asked.prometheus
+        return found
 
     def alertmanagers() -> Alertmanagers:
         return Alertmanagers(lambda: current().policy.alertmanager_urls, metrics)

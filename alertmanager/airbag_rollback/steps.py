@@ -111,8 +111,10 @@ class Steps:
     def _evaluate(self, action: Action, group: ServingGroup) -> Action:
         if action.tried:
             return self._further(action, action, group, f"the receiver ended while going back from {action.tried[-1]}")
-        if action.blocked_until is not None and self._rests(action):
+        if action.state is State.BLOCKED and self._rests(action):
             return action
+        if action.blocked_until is not None:  # a guard does not change its mind four times a second
+            self._rest(action)
         judged = self.judge.decide(action, group, self.prometheus())
         decision = judged.decision
         if decision.kind in (Kind.WAIT, Kind.HOLD):
@@ -146,12 +148,12 @@ class Steps:
         )  # fmt: skip
 
     def _rests(self, action: Action) -> bool:
-        """Whether it was judged a moment ago: a guard does not change its mind four times a second."""
+        """Whether it is too early to look again."""
         now = self.clock.now()
-        if now < self._again_at.get(action.id, 0.0) and now < action.deadline and not action.approved_by:
-            return True
-        self._again_at[action.id] = now + _AGAIN
-        return False
+        return now < self._again_at.get(action.id, 0.0) and now < action.deadline and not action.approved_by
+
+    def _rest(self, action: Action) -> None:
+        self._again_at[action.id] = self.clock.now() + _AGAIN
 
     def _await(self, action: Action, group: ServingGroup) -> Action:
         """Wait for a person's word, and keep judging: what passes needs no approval any more."""
@@ -163,6 +165,7 @@ class Steps:
             return self._move(action, State.NEEDS_HUMAN, "approval_expired", f"nobody answered; {action.text}")
         if self._rests(action):
             return action
+        self._rest(action)
         decision = self.judge.decide(action, group, self.prometheus()).decision
         if decision.kind in (Kind.ASK, Kind.WAIT):
             return action
@@ -213,27 +216,27 @@ class Steps:
     def _arm(self, action: Action, _group: ServingGroup) -> Action:
         """Make the intent durable. The time for the switch runs from the first time, however often it is tried.
 
-        Limits are counted once more in here: two models may have been judged at the same moment.
+        Limits are counted once more, in the transaction that uses them up: two models may be judged at the same moment.
         """
-        now = self.clock.now()
-        if action.source == "alert" and not action.approved_by and not action.tried:
-            spent = exhausted(now, self.settings().policy.guards.limits, self.journal.actions.past(action))
-            if spent is not None:
-                deadline = now + self.settings().policy.blocked_within
-                until = spent.until or deadline
-                return self._move(
-                    action, State.BLOCKED, spent.reason, spent.text, blocked_until=until, deadline=deadline
-                )
-        armed_at = action.armed_at or now
-        if action.target_version is None:
+        policy, now = self.settings().policy, self.clock.now()
+        with self.journal.database.write("arming"):
+            if action.source == "alert" and not action.approved_by and not action.tried:
+                spent = exhausted(now, policy.guards.limits, self.journal.actions.past(action))
+                if spent is not None:
+                    deadline = now + policy.blocked_within
+                    return self._move(
+                        action, State.BLOCKED, spent.reason, spent.text, blocked_until=spent.until or deadline,
+                        deadline=deadline,
+                    )  # fmt: skip
+            armed_at = action.armed_at or now
             text, clear = f"acting on {action.bad_version}", None
-        else:
-            text = f"going from {action.bad_version} back to {action.target_version}"
-            clear = self.judge.window_clear_at(action, action.target_version)
-        return self._move(
-            action, State.ARMED, "armed", text, armed_at=armed_at,
-            deadline=armed_at + self.settings().policy.switch_within, window_clear_at=clear,
-        )  # fmt: skip
+            if action.target_version is not None:
+                text = f"going from {action.bad_version} back to {action.target_version}"
+                clear = self.judge.window_clear_at(action, action.target_version)
+            limit = policy.switch_within + policy.longest_step(action.landing)
+            return self._move(
+                action, State.ARMED, "armed", text, armed_at=armed_at, deadline=armed_at + limit, window_clear_at=clear
+            )
 
     def _execute(self, action: Action, group: ServingGroup) -> Action:
         action = self._move(action, State.EXECUTING, "executing", action.text)
@@ -246,6 +249,7 @@ class Steps:
             to = State.UNKNOWN if action.step or effect.result is Result.RETRY else State.NEEDS_HUMAN
             return self._move(action, to, effect.reason, effect.text)
         if effect.result is Result.RETRY and self.clock.now() < action.deadline:
+            self._rest(action)
             return self._move(action, State.BLOCKED, effect.reason, effect.text)
         if effect.result is Result.UNCLEAR:
             self._again_at[action.id] = self.clock.now() + _PAUSE

@@ -1,4 +1,4 @@
-"""The thread that moves actions: one step per turn, one sentence per change."""
+"""The thread that moves actions: one step per turn and model, one sentence per change."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from airbag.clock import Clock
 from airbag.errors import AirbagError
 from airbag_rollback import drill, webhook
 from airbag_rollback.engine.states import TOUCHING, State, after_restart
+from airbag_rollback.hands import Hands
 from airbag_rollback.journal import Fenced, Journal
 from airbag_rollback.metrics import Metrics
 from airbag_rollback.records import Action, Delivery
@@ -42,6 +43,7 @@ class Worker(threading.Thread):
         self._ending = threading.Event()
         self._woken = threading.Event()
         self._said: dict[int, tuple[str, str, str]] = {}
+        self._hands = Hands(self._step, self.wake)
 
     def wake(self) -> None:
         """Something is to be done now."""
@@ -63,7 +65,7 @@ class Worker(threading.Thread):
                         if fence != recovered:
                             self.recover()
                             recovered = fence
-                        moved = self.turn()
+                        moved = self.turn(self._every)
                 else:
                     self._metrics.oldest.set(0)
             except Fenced as error:
@@ -75,12 +77,14 @@ class Worker(threading.Thread):
                 log.exception("a turn failed")
             if not moved:
                 self._woken.wait(self._every)
+        self._hands.close()
 
     def recover(self) -> None:
         """At the begin of a term: what may have touched a server becomes UNKNOWN, all else is judged anew.
 
         None resumes. What is under way goes over to the new fence, so that the leader before is shut out of it.
         """
+        self._hands.rest()
         self._steps.forget()
         self._said.clear()
         policy = self._steps.settings().policy
@@ -100,27 +104,33 @@ class Worker(threading.Thread):
                 text = f"the receiver ended while this was {action.state}"
                 self._say(self._journal.actions.move(action, to, now, "restart", text, **changes))
 
-    def turn(self) -> bool:
-        """Admit what arrived, step every open action once; whether anything moved. Fenced when another one leads."""
-        with self._journal.lease.leading():
-            return self._turn()
+    def turn(self, patience: float | None = None) -> bool:
+        """Admit what arrived, begin a step of every open action, wait for them no longer than `patience` seconds.
 
-    def _turn(self) -> bool:
+        Whether anything moved. Fenced when another one leads.
+        """
+        with self._journal.lease.leading():
+            return self._turn(patience)
+
+    def _turn(self, patience: float | None) -> bool:
         self._truncated.settle()
         arrived = self._journal.deliveries.pending()
         for delivery in arrived:
             self._admit(delivery)
         open_actions = self._journal.actions.open()
-        moved = [self._step(action) for action in open_actions if not self._ending.is_set()]
+        moved = self._hands.turn(open_actions, patience) if not self._ending.is_set() else False
         now = self._clock.now()
         self._metrics.oldest.set(max((now - (each.received_at or now) for each in open_actions), default=0.0))
         if not arrived and not open_actions:
             self._quiet()
-        return bool(arrived) or any(moved)
+        return bool(arrived) or moved
 
     def _step(self, action: Action) -> bool:
+        if self._ending.is_set():
+            return False
         try:
-            after = self._steps.step(action)
+            with self._journal.lease.leading():
+                after = self._steps.step(action)
         except AirbagError as error:
             self._say(replace(action, reason=error.reason, text=str(error)))
             return False
@@ -151,8 +161,8 @@ class Worker(threading.Thread):
             self._truncated.owe(message.truncatedAlerts)
             for alert in message.alerts:
                 deadline = now + settings.policy.decide_within
-                found = drill.came_back(self._journal, alert, delivery.received_at, deadline)
-                found = found or webhook.suspect(alert, settings.servings)
+                drilled = drill.came_back(self._journal, alert, delivery.received_at, deadline)
+                found = drilled or webhook.suspect(alert, settings.servings)
                 if isinstance(found, str):
                     results.append(found)
                     continue

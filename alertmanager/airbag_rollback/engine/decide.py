@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -95,6 +95,8 @@ def decide(ask: Question) -> Decision:
     suspect then, and no release. What a person or a drill asks for needs no verdict, yet the same servers, the same
     peace and a usable target.
     """
+    if not ask.restores:
+        ask = replace(ask, choice=replace(ask.choice, target=None))
     if ask.escalates:
         return (
             _unseen(ask) or _gone(ask) or _busy(ask) or _not_bad(ask) or _no_target(ask) or _baseline(ask)
