@@ -126,7 +126,7 @@ def test_versions_without_proof_are_no_target_in_the_past_either(recorded: Recor
 
 
 def test_a_guard_that_counts_effects_counts_those_that_would_have_been(recorded: Recorded) -> None:
-    """`bad` comes first and takes the only effect that the fleet may have; `late` is held back until it is good again."""
+    """`bad` comes first and takes the only effect that the fleet may have; `late` is held back until it is good."""
     found = recorded.found(guards="{breaker: {effects: 1, within: 1h}}")
     assert [(each.stretch.model_name, each.would) for each in found] == [("bad", "roll back"), ("late", "nothing")]
     found = recorded.found(guards="{breaker: null}")

@@ -93,8 +93,8 @@ def _check(prometheus: PastPrometheus, wanted: Wanted, pace: Profile) -> None:
     if counts and counts[len(counts) // 2] < _ENOUGH:
         raise NotReplayed(
             f"too coarse: a window of {pace.burst} mostly holds {counts[len(counts) // 2]:g} samples, and needs "
-            f"{_ENOUGH}. What was scraped less often than every {pace.interval}, or thinned out since, cannot be judged;"
-            " or it was recorded at another `rules.profile` than exporters.yml has now"
+            f"{_ENOUGH}. What was scraped less often than every {pace.interval} or thinned out since cannot be judged,"
+            " nor what was recorded at another `rules.profile` than exporters.yml has now"
         )
     record = f"model_version:airbag_tfs_requests:increase{pace.window}"
     if not prometheus.instant(f"count(present_over_time({record}[{span}]))", wanted.end):
