@@ -275,7 +275,7 @@ def process(around: Surroundings) -> Iterator[Process]:
         child = subprocess.Popen(command, stderr=log, stdout=log, env=os.environ | {"PYTHONWARNINGS": "default"})
     found = Process(around, child, f"http://127.0.0.1:{port}")
     try:
-        until(lambda: requests.get(f"{found.url}/-/ready", timeout=1).ok, timeout=30, what="the receiver to be ready")
+        until(lambda: requests.get(f"{found.url}/-/ready", timeout=1).ok, timeout=90, what="the receiver to be ready")
         yield found
     finally:
         if child.poll() is None:
