@@ -53,7 +53,7 @@ class Stage:
         self._configure(model, (GOOD, BAD), GOOD)
         until(lambda: BAD in self._available(model), timeout=120, what=f"{model} {BAD} to load")
         self._configure(model, (GOOD, BAD), BAD)
-        until(lambda: self._seen(model), timeout=120, every=0.1, what=f"the receiver to see {model} {BAD}")
+        until(lambda: self.seen(model, BAD), timeout=120, every=0.1, what=f"the receiver to see {model} {BAD}")
 
     def accuse(self, model: str) -> float:
         """Post the alert; when the post began."""
@@ -95,6 +95,11 @@ class Stage:
 
         return until(found, timeout=180, every=0.25, what=f"action {action['id']} to end")
 
+    def seen(self, model: str, version: int) -> bool:
+        """Whether the receiver has taken down that this version serves."""
+        models = self._get("/v1/serving")["models"]
+        return any(each["model_name"] == model and each["serves"] == [version] for each in models)
+
     def _configure(self, model: str, versions: Sequence[int], stable: int) -> None:
         """As Airbag does: under the file's lock, the file first, then the server."""
         file = ModelConfigFile(self.folder / "models.config")
@@ -105,10 +110,6 @@ class Stage:
 
     def _available(self, model: str) -> set[int]:
         return {each.version for each in self.reader.versions(model, 30) if each.state is State.AVAILABLE}
-
-    def _seen(self, model: str) -> bool:
-        models = self._get("/v1/serving")["models"]
-        return any(each["model_name"] == model and each["serves"] == [BAD] for each in models)
 
     def _get(self, path: str) -> Any:  # JSON
         headers = {"Authorization": f"Bearer {_TOKENS['operator']}"}
@@ -132,8 +133,10 @@ def stage(models: Sequence[str], *, by_label: bool = False) -> Iterator[Stage]:
         _configure(folder, models, server, told.url, people.url, by_label=by_label)
         receiver = stack.enter_context(_receiver(folder))
         reader = stack.enter_context(Reader(Endpoint(server.grpc_address)))
-        time.sleep(3)  # the proof that soak_min asks for
-        yield Stage(folder, server, receiver, reader, by_label)
+        found = Stage(folder, server, receiver, reader, by_label)
+        until(lambda: all(found.seen(model, GOOD) for model in models), timeout=120, what="the receiver to see all")
+        time.sleep(5)  # the proof that soak_min asks for
+        yield found
 
 
 def _publish(folder: Path, models: Sequence[str]) -> None:
