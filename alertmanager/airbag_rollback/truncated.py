@@ -51,7 +51,7 @@ class Truncated:
             self._metrics.truncated.labels("failed").inc()
             log.warning("alerts were left out, and Prometheus cannot say which", extra={"reason": str(error)})
             return
-        with self._journal.database.write() as connection:
+        with self._journal.database.write("truncated") as connection:
             if firing:
                 self._journal.deliveries.accept(_message(firing), self._clock.now())
             connection.execute("DELETE FROM meta WHERE name = ?", (_OWED,))

@@ -50,6 +50,7 @@ def told(some: Sequence[tuple[str, ...]], outcomes: Sequence[Outcome]) -> list[s
 def test_without_a_crash_there_is_one_effect_with_its_end(crash: Crash, name: str) -> None:
     [outcome] = crash(ROWS[name], [()])
     assert outcome.violations == ()
+    assert [place for place in outcome.reached if place.endswith("commit of ")] == []  # each says what it is about
 
 
 def test_killed_wherever_something_lies_there_anew_it_rolls_back_once(crash: Crash) -> None:

@@ -73,7 +73,7 @@ class Repeats:
     def _keep(self, name: str, what: str, text: str) -> None:
         """Values begin with the time, so that old ones are found; a repetition later is then an order of its own."""
         now = self._clock.now()
-        with self._database.write() as connection:
+        with self._database.write("repeat") as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, f"{now:.0f} {what} {text}"))
             connection.execute(
                 "DELETE FROM meta WHERE name LIKE ? AND CAST(value AS REAL) < ?", (f"{_PREFIX}%", now - _KEPT)

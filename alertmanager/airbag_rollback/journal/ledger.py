@@ -162,7 +162,7 @@ class Ledger:
             (each.answered, each.answered, now if each.bad else None, None if each.bad is not False else now, *each.of)
             for each in proofs
         ]
-        with self._database.write() as connection:
+        with self._database.write("proof") as connection:
             connection.executemany(
                 "UPDATE ledger SET requests = CASE WHEN ? IS NULL THEN requests ELSE coalesce(requests, 0) + ? END, "
                 "bad_at = coalesce(?, bad_at), good_at = coalesce(?, good_at) "
@@ -178,7 +178,7 @@ class Ledger:
 
     def read(self, serving: str, model: str, version: int, checksum: str) -> None:
         """Note the checksum of the files of what serves. One that stands there already stays."""
-        with self._database.write() as connection:
+        with self._database.write("checksum") as connection:
             connection.execute(
                 "UPDATE ledger SET checksum = ? WHERE serving = ? AND model_name = ? AND version = ? "
                 "AND until IS NULL AND checksum = ''", (checksum, serving, model, version),
