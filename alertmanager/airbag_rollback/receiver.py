@@ -28,6 +28,7 @@ from airbag_rollback.look import Lookout
 from airbag_rollback.metrics import Metrics
 from airbag_rollback.notify import Alertmanagers, Notifier
 from airbag_rollback.onlooking import Unmoved
+from airbag_rollback.pausing import PauseStanding, not_acting_since
 from airbag_rollback.people import People
 from airbag_rollback.prometheus import Prometheus
 from airbag_rollback.prove import Prover
@@ -167,5 +168,8 @@ def assemble(
     receiver.show_mode()
     registry.register(LeadStanding(journal))
     registry.register(DrillStanding(current, journal, clock))
-    registry.register(Standing(current, path, journal, lambda: receiver.not_acting_since))
+    registry.register(PauseStanding(current, journal, clock))
+    registry.register(
+        Standing(current, path, journal, lambda: not_acting_since(receiver.not_acting_since, journal, clock.now()))
+    )
     return receiver

@@ -51,7 +51,8 @@ class Standing(Collector):
         )  # fmt: skip
         yield from _gauge(
             "airbag_rollback_not_acting_since_timestamp_seconds",
-            "Since when the mode has not been auto, also across restarts; absent in auto.", self._not_acting_since(),
+            "Since when the mode, or a pause of everything, lets nothing be rolled back by itself; else absent.",
+            self._not_acting_since(),
         )  # fmt: skip
         yield from _gauge(
             "airbag_rollback_paused_max_seconds", "How long not to act is unremarkable (paused_max).",

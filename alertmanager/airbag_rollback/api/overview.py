@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airbag_rollback.api import values
 from airbag_rollback.journal.pauses import Pause
+from airbag_rollback.pausing import not_acting_since
 from airbag_rollback.receiver import Receiver
 from airbag_rollback.records import Action
 
@@ -30,9 +31,12 @@ def models_view(receiver: Receiver) -> values.Models:
                 )
             )  # fmt: skip
     return values.Models(
-        mode=policy.mode, not_acting_since=receiver.not_acting_since, fence=receiver.journal.database.fence,
-        journal_error=receiver.journal.database.last_error, models=shown,
-    )  # fmt: skip
+        mode=policy.mode,
+        not_acting_since=not_acting_since(receiver.not_acting_since, receiver.journal, now),
+        fence=receiver.journal.database.fence,
+        journal_error=receiver.journal.database.last_error,
+        models=shown,
+    )
 
 
 def open_view(action: Action) -> values.OpenAction:
