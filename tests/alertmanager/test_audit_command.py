@@ -24,6 +24,7 @@ from airbag_rollback.journal.audit import head_number
 from airbag_rollback.journal.pauses import Pause
 from airbag_rollback.records import Suspect
 from tests.fakes.http_server import serving_http
+from tests.fakes.real_prometheus import since, with_past
 from tests.fakes.rollback import AUDIT_KEY, TOKEN, Surroundings
 
 Run = Callable[..., Result]
@@ -176,6 +177,27 @@ def test_records_that_vanished_at_the_end_show_by_what_prometheus_scraped(
     prometheus.scraped[0] = (time.time() - 5 * 86_400, *prometheus.scraped[0][1:])
     assert "truncated" in refusal(run("verify")), "days later too"
     assert run("verify", "--since", "1d").exit_code == 0
+
+
+def test_the_real_prometheus_remembers_what_the_journal_forgot(
+    run: Run, journal: Journal, around: Surroundings, tmp_path: Path
+) -> None:
+    number, head = journal.audit.head()
+    past = {
+        'airbag_rollback_audit_records_total{instance="a",job="airbag"}': since(-600, number),
+        'airbag_rollback_audit_head{instance="a",job="airbag"}': since(-600, head_number(head)),
+        'airbag_rollback_audit_records_total{instance="b",job="airbag"}': since(-600, 9),
+        'airbag_rollback_audit_head{instance="b",job="airbag"}': since(-600, 9),
+    }
+    (tmp_path / "prometheus").mkdir()
+    with with_past(tmp_path / "prometheus", past) as (url, _):
+        mine = ("--prometheus", url, "--match", 'instance="a"')
+        done = run("verify", *mine)
+        assert done.exit_code == 0, done.exception
+        assert "1 of them were seen off this host" in done.output
+        assert "record 9 was seen" in refusal(run("verify", "--prometheus", url)), "another journal's"
+        tamper(around, "DELETE FROM audit WHERE seq = 4")
+        assert "record 4: truncated" in refusal(run("verify", *mine))
 
 
 def test_an_anchor_from_a_piece_of_paper_counts_as_well(run: Run, journal: Journal) -> None:
