@@ -57,11 +57,15 @@ class Live:
     def logged_in(self, name: str = "olga", **how: Any) -> Page:
         """On the overview."""
         page = self.page(**how)
+        self.log_in(page, name)
+        return page
+
+    def log_in(self, page: Page, name: str = "olga") -> None:
+        """With the token of this person."""
         page.goto(self.receiver.url)
         page.get_by_label("Token or password").fill(TOKENS[name])
         page.get_by_role("button", name="Log in").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Overview", timeout=SLOW)
-        return page
 
 
 @pytest.fixture(scope="module")
@@ -205,12 +209,35 @@ def test_every_page_fits_a_phone_and_can_be_read(shown: Live, width: int, scheme
 
 
 def test_what_one_types_into_is_not_taken_away_by_news(shown: Live) -> None:
-    page = shown.logged_in()
+    page = shown.page()
+    page.clock.install()
+    shown.log_in(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.get_by_text("Approve…").click()
-    page.get_by_label("Note for the audit (optional)").fill("half a sen")
-    with page.expect_response("**/parts/open", timeout=SLOW) as _:
-        page.get_by_text("Approve…").click()  # closed: now it may be refreshed
+    note = page.get_by_label("Note for the audit (optional)")
+    note.fill("half a sen")
+    page.clock.run_for(20_000)
+    assert asked == []
+    expect(note).to_have_value("half a sen")
+    page.get_by_text("Approve…").click()
+    page.get_by_role("main").focus()
+    with page.expect_response("**/parts/open", timeout=SLOW):
+        page.clock.run_for(20_000)
     page.context.close()
+
+
+def test_a_receiver_that_is_gone_is_noticed(shown: Live) -> None:
+    page = shown.page()
+    page.clock.install()
+    shown.log_in(page)
+    page.route("**/parts/open", lambda route: route.abort())
+    for _ in range(6):
+        with page.expect_event("requestfailed", timeout=SLOW):
+            page.clock.run_for(5_000)
+    expect(page.get_by_text("the receiver does not answer; what you see is old")).to_be_visible()
+    page.context.close()
+    shown.complaints.clear()  # the browser tells of each request that failed
 
 
 @pytest.fixture(scope="module")
