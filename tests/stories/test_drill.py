@@ -35,7 +35,7 @@ def serves_for(stack: Stack, version: int) -> float:
 def test_a_drill_passes_every_stage_and_says_which_one_it_does_not_pass(stack: Stack, releases: Path) -> None:
     """Given a good release over a proven version, when a drill is ordered, it passes; without Prometheus it says so."""
     token = stack.run / "secrets" / "operator"
-    token.write_text("the operator's own token, which is long")
+    token.write_text("the-operators-own-token-which-is-long")
     policy = stack.file("alertmanager/policy.yml")
     access = f"access: {{tokens: [{{name: ada, role: operator, token: {{file: {token}}}}}]}}\n"
     policy.write_text(policy.read_text() + access)
