@@ -74,7 +74,8 @@ class Receiver:
             problem = Problem("journal", "cannot change while the receiver runs", "restart it")
             raise ConfigError(str(self.config_file), [problem])
         self.settings = settings
-        self.journal.lease.outbid()  # a models.config that is new here may have seen a higher fence
+        with contextlib.suppress(JournalError):  # the settings are in force all the same
+            self.journal.lease.outbid()  # a models.config that is new here may have seen a higher fence
         self.show_mode()
         self.worker.wake()
 
