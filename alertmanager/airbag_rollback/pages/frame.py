@@ -51,7 +51,7 @@ class Ask:
         return self.form.get(name, self.request.query_params.get(name, ""))
 
     def number(self, name: str) -> int | None:
-        """The same as a number that is no version or identifier when it is not a short row of digits."""
+        """The same as a number; None when it is not a short row of digits."""
         text = self.field(name)
         return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
@@ -94,7 +94,7 @@ class Frame:
         async def endpoint(request: Request) -> Response:
             form = await read_form(request)
             if form is None:
-                return self.sentence(request, 413, "The form is too large, so nothing was done.")
+                return self.sentence(413, "The form is too large, so nothing was done.")
             return await self._guarded(request, handler, "operator", form, active=True)
 
         return endpoint
@@ -109,25 +109,25 @@ class Frame:
                 return self._strange(request, active)
             wrong = self._door.wrong(request, form, visitor.binding) if request.method == "POST" else ""
             if wrong:
-                return self.sentence(request, 403, wrong, visitor)
+                return self.sentence(403, wrong, visitor)
             if self._access.lacks(visitor.caller, role, request):
                 text = f"{visitor.name} has the role {visitor.caller.role}; this takes the role {role} or above."
-                return self.sentence(request, 403, text, visitor)
+                return self.sentence(403, text, visitor)
             return await run_in_threadpool(handler, Ask(request, visitor, form))
         except AirbagError as error:
             status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
             if status >= 500:
                 log.warning("a page could not be shown", extra={"path": request.url.path, "reason": str(error)})
-            return self.sentence(request, status, f"{str(error)[:1].upper()}{str(error)[1:]}.", visitor)
+            return self.sentence(status, f"{str(error)[:1].upper()}{str(error)[1:]}.", visitor)
         except Exception:
             log.exception("a page failed", extra={"path": request.url.path})
-            return self.sentence(request, 500, "Something went wrong here; the receiver's log has more.", visitor)
+            return self.sentence(500, "Something went wrong here; the receiver's log has more.", visitor)
 
     def _strange(self, request: Request, active: bool) -> Response:
         """Nobody known. A cookie that is not sent along from other sites comes with the second try."""
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         if not active or request.method != "GET":
-            return self.sentence(request, 401, "You are not logged in (any more), so nothing was done.")
+            return self.sentence(401, "You are not logged in (any more), so nothing was done.")
         if (
             request.headers.get("sec-fetch-site") == "cross-site"
             and request.headers.get("sec-fetch-mode") == "navigate"
@@ -160,7 +160,7 @@ class Frame:
         newcomer(request, response, binding)
         return response
 
-    def sentence(self, _request: Request, status: int, text: str, visitor: Visitor | None = None) -> Response:
+    def sentence(self, status: int, text: str, visitor: Visitor | None = None) -> Response:
         """A page that says only this."""
         html = self._renderer.html("sentence.html", **self._about(visitor), messages=[], status=status, text=text)
         return _html(html, status)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -90,7 +89,7 @@ class Entry:
         if visitor is not None:
             wrong = self._door.wrong(request, form, visitor.binding)
             if wrong:
-                return await run_in_threadpool(self._frame.sentence, request, 403, wrong, visitor)
+                return self._frame.sentence(403, wrong, visitor)
             self._door.log_out(visitor)
         response = redirect("/login")
         let_out(request, response)
