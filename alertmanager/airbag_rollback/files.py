@@ -20,6 +20,7 @@ log = logging.getLogger("airbag.receiver.files")
 
 _READ_MAX = 64 << 20
 _READ_SECONDS = 0.5
+_AHEAD = 12
 _PACE = 100 << 20
 """Bytes a second that are read ahead: the disk is also the server's."""
 
@@ -122,13 +123,19 @@ class Files:
 
 def store_of(group: ServingGroup, model: str) -> Path | None:
     """Where the versions of the model lie; None when nobody says, or models.config cannot be read."""
+    return stores_of(group)(model)
+
+
+def stores_of(group: ServingGroup) -> Callable[[str], Path | None]:
+    """The same for any model of the group, with one look at models.config."""
     if group.model_config_file is None:
-        entry = group.model(model)
-        return entry.base_path if entry else None
+        entries = {entry.name: entry.base_path for entry in group.models}
+        return entries.get
     try:
-        return base_path(ModelConfigFile(group.model_config_file).read(), model)
+        snapshot = ModelConfigFile(group.model_config_file).read()
     except AirbagError:
-        return None
+        return lambda _: None
+    return lambda model: base_path(snapshot, model) if model in snapshot.models else None
 
 
 def _path(base: Path, version: int) -> Path | None:
@@ -154,7 +161,10 @@ def _limit(left: int) -> Callable[[int], None]:
 
 
 class FileWatch(threading.Thread):
-    """Notes the checksum of what serves, and reads ahead what one may go back to, so that no decision waits for it."""
+    """Notes the checksum of what serves, and reads ahead what one may go back to, so that no decision waits for it.
+
+    What serves is looked for every `every` seconds, what changed of what served in each _AHEAD-th look.
+    """
 
     def __init__(
         self, servings: Callable[[], Servings], journal: Journal, files: Files, now: Callable[[], float],
@@ -168,6 +178,8 @@ class FileWatch(threading.Thread):
         self._every = every
         self._ending = threading.Event()
         self._said: dict[Path, str] = {}
+        self._looks = 0
+        self._stores: dict[str, Callable[[str], Path | None]] = {}
 
     def stop(self) -> None:
         """End, in the middle of a file if need be."""
@@ -186,22 +198,30 @@ class FileWatch(threading.Thread):
                 log.exception("reading files failed")
 
     def look_around(self) -> None:
-        """Read what serves and is not noted, then whatever changed of what served."""
-        ledger = self._journal.ledger
-        unread = ledger.unread()
-        for serving, model, version in unread:
+        """Read what serves and is not noted, and at times whatever changed of what served."""
+        ledger, self._stores = self._journal.ledger, {}
+        for serving, model, version in ledger.unread():
             found = self._read(serving, model, version)
             if found:
                 ledger.read(serving, model, version, found)
-        for serving, model, *_ in ledger.present():
-            for served in ledger.served(serving, model, self._now()):
-                if served.checksum and (serving, model, served.version) not in unread:
+        if self._looks % _AHEAD == 0:
+            self._read_ahead()
+        self._looks += 1
+
+    def _read_ahead(self) -> None:
+        for serving, model, *_ in self._journal.ledger.present():
+            for served in self._journal.ledger.served(serving, model, self._now()):
+                if served.checksum:
                     self._read(serving, model, served.version)
 
     def _read(self, serving: str, model: str, version: int) -> str:
         """The checksum; "" when it cannot be told now."""
         group = self._servings().group(serving)
-        base = store_of(group, model) if group else None
+        if group is None:
+            return ""
+        if serving not in self._stores:
+            self._stores[serving] = stores_of(group)
+        base = self._stores[serving](model)
         path = _path(base, version) if base else None
         if path is None or self._ending.is_set():
             return ""

@@ -10,7 +10,7 @@ import pytest
 
 from airbag.errors import RemoteError
 from airbag_rollback.config import Settings, load_settings
-from airbag_rollback.files import Files, FileWatch
+from airbag_rollback.files import Files, FilesOf, FileWatch
 from airbag_rollback.journal import Journal, open_journal
 from airbag_rollback.journal.ledger import Proof
 from airbag_rollback.prove import Prover
@@ -242,6 +242,22 @@ def test_the_files_of_what_serves_are_read_and_noted(book: Book, tmp_path: Path)
         (around.folder / "store" / "digits" / "2" / "saved_model.pb").write_bytes(b"others")
         watch.look_around()
         assert book.of(2).checksum == noted
+
+
+def test_what_changed_of_what_served_is_read_ahead_so_that_a_decision_finds_it_read(book: Book, tmp_path: Path) -> None:
+    with surroundings(tmp_path) as around:
+        base = around.folder / "store" / "digits"
+        files = Files(read_max=0)
+        watch = FileWatch(lambda: load_settings(around.policy_file).servings, book.journal, files, lambda: 0.0)
+        book.serve(2, at=100)
+        watch.look_around()
+        book.serve(3, at=110)
+        noted = book.of(2).checksum
+        (base / "2" / "saved_model.pb").write_bytes(b"others")
+        assert "not compared yet" in files.flaw(FilesOf(base, 2, 3, noted, loaded=True), 0.0)
+        for _ in range(12):
+            watch.look_around()
+        assert "has other files" in files.flaw(FilesOf(base, 2, 3, noted, loaded=True), 0.0)
 
 
 def test_a_store_that_cannot_be_seen_leaves_the_checksum_open(book: Book, tmp_path: Path) -> None:

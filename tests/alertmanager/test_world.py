@@ -232,6 +232,12 @@ PAST: dict[str, Course] = {
         f"model_version:airbag_tfs_requests:increase{window}{_of('other5', 7)}": since(-900, 19)
         for window in ("15s", "5s")
     },
+    'airbag_tfs_up{serving="main",target="one"}': since(-900, 1),
+    **{
+        f'airbag_tfs_available_versions{{{_S},target="one",model_name="other{n}"}}': since(-900, 1) for n in range(2)
+    },
+    f'ALERTS{{alertname="AirbagVersionLoadFailed",alertstate="pending",{_of("other0", 7)[1:]}': since(-900, 1),
+    f'ALERTS{{alertname="AirbagVersionLoadFailed",alertstate="pending",{_of("digits", 3)[1:]}': since(-900, 1),
     **_inputs(2, lambda _: 30.0, -900, RELEASED),
     **_inputs(3, lambda _: 90.0, RELEASED, 900),
 }  # fmt: skip
@@ -297,6 +303,14 @@ def test_a_model_that_was_released_lately_itself_says_nothing_about_the_world(as
         asked.journal.ledger.observe("main", f"other{n}", frozenset({7}), frozenset({7}), asked.now - 3500)
     world, _ = asked.look("AirbagErrorRatioHigh")
     assert (world.others_bad, world.others_judged) == (0, 2)
+
+
+def test_loads_that_fail_at_the_same_time_count_also_after_a_release(asked: Asked) -> None:
+    for n in range(2):
+        asked.journal.ledger.observe("main", f"other{n}", frozenset({6}), frozenset({6, 7}), asked.now - 10)
+    world, evidence = asked.look("AirbagVersionLoadFailed")
+    assert world == World(others_bad=1, others_judged=2)
+    assert len(evidence.readings) == 1
 
 
 def test_the_seconds_in_which_the_suspect_was_good_are_counted_since_its_release(asked: Asked) -> None:
