@@ -25,7 +25,7 @@ def _whole(number: object) -> object:
     return int(number) if isinstance(number, float) and number.is_integer() else number  # JSON knows no difference
 
 
-Version = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=LARGEST)]
+Version = Annotated[int, Field(ge=0, le=LARGEST), BeforeValidator(_whole)]
 InPath = Annotated[str, Path(max_length=100)]
 After = Annotated[int, Query(ge=0, le=LARGEST)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
