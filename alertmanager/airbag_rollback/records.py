@@ -78,6 +78,17 @@ class Action:
         """The version that is in question now: the one gone back to, once that turned out bad as well."""
         return self.tried[-1] if self.tried else self.bad_version
 
+    def still_stands(self, epoch: int, wanted: frozenset[int] | None) -> bool:
+        """Whether nobody has released or changed anything since: `epoch` and `wanted` are those of now.
+
+        An action that touched nothing is over with the next epoch. One that touched made an epoch itself: it is over
+        when the configuration names something else than what it wrote.
+        """
+        if self.armed_at is None and not self.tried:
+            return epoch == self.epoch
+        steps = self.plan.get("steps") or [{"versions": [self.target_version]}]
+        return wanted is None or wanted in [frozenset(step["versions"]) for step in steps]
+
     @property
     def attempt_key(self) -> str:
         """A target is tried at most once per action: scripts get this to be idempotent by."""

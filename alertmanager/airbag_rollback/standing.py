@@ -112,23 +112,16 @@ class Standing(Collector):
 
 
 def unsolved(journal: Journal) -> set[tuple[str, str]]:
-    """Serving and model of every latest action that called for a person, until somebody releases or changes something.
-
-    An action that touched nothing is over with the next deployment epoch. One that switched made an epoch itself: it
-    is over when models.config names something else than what it went back to.
-    """
-    wanted = {(serving, model): (epoch, wanted) for serving, model, epoch, _, wanted in journal.ledger.present()}
+    """Serving and model of every latest action that called for a person, until somebody releases or changes something."""
+    present = {
+        (serving, model): (epoch, None if wanted is None else frozenset(wanted))
+        for serving, model, epoch, _, wanted in journal.ledger.present()
+    }
     return {
         (action.serving, action.model_name)
         for action in journal.actions.latest_that_need_a_human()
-        if _still_stands(action, *wanted.get((action.serving, action.model_name), (action.epoch, None)))
+        if action.still_stands(*present.get((action.serving, action.model_name), (action.epoch, None)))
     }
-
-
-def _still_stands(action: Action, epoch: int, wanted: list[int] | None) -> bool:
-    if action.armed_at is None:
-        return epoch == action.epoch
-    return wanted is None or wanted == [action.target_version]
 
 
 def _gauge(name: str, text: str, value: float | None) -> Iterator[GaugeMetricFamily]:

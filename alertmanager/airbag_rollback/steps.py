@@ -381,4 +381,5 @@ def _order(action: Action) -> Order:
     return Order(
         action.id, action.step_key, action.serving, action.model_name, action.bad_version, action.target_version,
         action.alertname, action.fence, frozenset(action.expected), before, action.step, action.plan,
+        frozenset(action.tried),
     )  # fmt: skip

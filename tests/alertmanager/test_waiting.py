@@ -325,3 +325,45 @@ def test_late_alerts_about_a_version_that_was_taken_away_start_nothing_and_tell_
     desk.settle()
     assert len(desk.actions()) == 1
     assert told(desk) == [("Succeeded", False)]
+
+
+def test_a_switch_that_never_got_done_holds_its_release_until_a_person_clears_it(desk: Bench) -> None:
+    desk.around.serving.stuck.add(2)
+    desk.around.serving.models["digits"] = {3: 30, 2: 50}
+    desk.post(alert())
+    action = desk.run_until_ended()
+    assert (action.state, action.reason, desk.around.named()) == (State.NEEDS_HUMAN, "switch_unverified", (2,))
+    desk.post(alert())
+    desk.settle()
+    assert len(desk.actions()) == 1
+    desk.receiver.people.clear(1, "ann")
+    desk.post(alert())
+    desk.settle()
+    assert len(desk.actions()) == 2
+
+
+def test_alerts_in_the_middle_of_a_switch_are_taken_for_more_reports(desk: Bench) -> None:
+    desk.around.serving.stuck.add(2)
+    desk.around.serving.models["digits"] = {3: 30, 2: 50}
+    desk.post(alert())
+    desk.settle()
+    desk.watch(2)
+    desk.post(alert(), alert(name="AirbagLatencyHigh"))
+    desk.settle()
+    assert [each.state for each in desk.actions()] == [State.VERIFY_MECHANISM]
+
+
+def test_a_slow_server_of_one_model_holds_up_no_other(desk: Bench) -> None:
+    desk.around.serving.reloads_open.clear()
+    desk.post(alert())
+    worker = desk.receiver.worker
+    for _ in range(8):
+        worker.turn(0.05)
+    assert [each.state for each in desk.actions()] == [State.EXECUTING]
+    desk.receiver.people.roll_back("main", "other", None, "ann")
+    for _ in range(8):
+        worker.turn(0.5)
+    assert [each.state for each in desk.actions()] == [State.EXECUTING, State.NEEDS_HUMAN]  # `other` has one version
+    desk.around.serving.reloads_open.set()
+    assert desk.run_until_ended().id == 2
+    assert desk.actions()[0].state is State.SUCCEEDED

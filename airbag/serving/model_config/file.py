@@ -55,7 +55,7 @@ class StaleGeneration(AirbagError):
 
 
 class FencedOff(AirbagError):
-    """A receiver with a higher fencing token has written the file. Whoever holds the lower one must not act any more."""
+    """A receiver with a higher fencing token has written the file: whoever holds the lower one must not act."""
 
     reason = "fenced"
 
@@ -157,22 +157,27 @@ class ModelConfigFile:
             if now.text != snapshot.text:
                 raise StaleGeneration(f"{self.path} was edited by something other than Airbag since it was read")
             head = f"# airbag: generation {now.generation + 1} fence {now.fence if fence is None else fence}"
-            self._write(_with_head(new_text, head).encode())
+            same = _with_head(new_text, "") == _with_head(now.text, "")
+            self._write(_with_head(new_text, head).encode(), keep=not same)
             return self.read()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, *, keep: bool) -> None:
+        """Replace the file; with `keep` what it held becomes `.previous`, which is only news when more than the head
+        differs.
+        """
         target = self._target
         new = target.with_name(f"{target.name}.new.{os.getpid()}")
         spare = target.with_name(f"{target.name}.previous.{os.getpid()}")
         self._reached("before models.config is written")
         try:
             _write_durably(new, data, target.stat())
-            self._reached("before the old models.config is kept")
-            try:
-                os.link(target, spare)
-            except OSError:  # a file system without hard links, or a file of somebody else
-                _write_durably(spare, target.read_bytes(), target.stat())
-            os.replace(spare, target.with_name(f"{target.name}.previous"))  # noqa: PTH105 - one word for both renames
+            if keep:
+                self._reached("before the old models.config is kept")
+                try:
+                    os.link(target, spare)
+                except OSError:  # a file system without hard links, or a file of somebody else
+                    _write_durably(spare, target.read_bytes(), target.stat())
+                os.replace(spare, target.with_name(f"{target.name}.previous"))  # noqa: PTH105 - one word for both renames
             self._reached("before models.config is replaced")
             os.replace(new, target)  # noqa: PTH105
             self._reached("after models.config is replaced")

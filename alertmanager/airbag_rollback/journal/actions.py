@@ -83,18 +83,29 @@ class Actions:
             return action, True
 
     def _took_away(self, suspect: Suspect, received_at: float) -> Action | None:
-        """The action that is taking, or has just taken, this very version out of service."""
+        """The action that is taking this very version out of service, has just taken it, or called a person over it.
+
+        What it wrote made a new epoch, so that the key does not tell.
+        """
         rows = self._database.rows(
             f"SELECT document FROM actions WHERE serving = ? AND model_name = ? AND NOT {_DRILL} "  # noqa: S608 - our own
             "ORDER BY id DESC LIMIT 1", suspect.serving, suspect.model_name,
         )  # fmt: skip
         for action in (_action(document) for (document,) in rows):
-            is_it = action.bad_version == suspect.version and action.armed_at is not None and action.effect == "real"
-            late = action.ended_at is not None and received_at > action.ended_at + _ECHO
-            gone = suspect.version not in self._ledger.serves(suspect.serving, suspect.model_name)
-            if is_it and gone and not late and action.state in (*TOUCHING, State.SUCCEEDED):
+            touched = action.effect == "real" and (action.armed_at is not None or bool(action.tried))
+            if action.bad_version == suspect.version and touched and self._answers(action, received_at):
                 return action
         return None
+
+    def _answers(self, action: Action, received_at: float) -> bool:
+        """Whether one more alert about the version that this action took away, or tried to, says nothing new."""
+        if action.state is State.SUCCEEDED:
+            gone = action.bad_version not in self._ledger.serves(action.serving, action.model_name)
+            return gone and received_at <= (action.ended_at or 0.0) + _ECHO
+        if action.state is State.NEEDS_HUMAN and action.cleared_at is None:
+            present = self._ledger.wanted(action.serving, action.model_name)
+            return action.still_stands(self._ledger.epoch(action.serving, action.model_name), present)
+        return action.state in TOUCHING
 
     # Any below: the fields of Action, checked by `replace`.
     def move(

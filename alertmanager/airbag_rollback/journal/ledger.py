@@ -128,6 +128,11 @@ class Ledger:
         rows = self._database.rows("SELECT serves FROM models WHERE serving = ? AND model_name = ?", serving, model)
         return frozenset(json.loads(rows[0][0])) if rows else frozenset()
 
+    def wanted(self, serving: str, model: str) -> frozenset[int] | None:
+        """What the configuration named when somebody last looked; None when it named nothing."""
+        rows = self._database.rows("SELECT wanted FROM models WHERE serving = ? AND model_name = ?", serving, model)
+        return frozenset(json.loads(rows[0][0])) if rows and rows[0][0] else None
+
     def released_at(self, serving: str, model: str, version: int) -> float | None:
         """When the version was released: since when it is wanted without a break, else when it first served."""
         rows = self._database.rows(
