@@ -59,7 +59,7 @@ class Matrix:
         first = [(cell,) for cell in cells(whole.reached)]
         outcomes = list(zip(first, self._all(row, first, "one crash"), strict=True))
         outcomes.sort(
-            key=lambda each: each[0][0].rpartition("|")[2].startswith("worker: ")
+            key=lambda each: each[0][0].rpartition("|")[2].startswith("hand: ")
         )  # the worker's crashes leave the same every time
         by_left = {outcome.left: (cell, outcome) for cell, outcome in outcomes if outcome}
         second = [

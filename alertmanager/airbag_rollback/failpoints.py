@@ -25,7 +25,8 @@ _told: Callable[[str], None] | None = None
 def reached(place: str, about: object = "") -> None:
     """The process is here now. Does nothing unless a test asked for it."""
     if _told is not None:
-        _told(f"{threading.current_thread().name}: {place}{about}")
+        thread = threading.current_thread().name.rstrip("_0123456789")  # one of a pool is as good as another
+        _told(f"{thread}: {place}{about}")
 
 
 def arm(environment: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,13 @@ def test_the_process_is_killed_at_the_last_of_the_places_and_nowhere_else(
 def test_what_was_reached_before_a_death_is_written_down(tmp_path: Path) -> None:
     walk("one", "two", failpoint=f"record:{tmp_path / 'reached'}")
     assert (tmp_path / "reached").read_text().splitlines() == ["MainThread: one", "MainThread: two"]
+
+
+def test_threads_of_a_pool_are_one(tmp_path: Path) -> None:
+    failpoints.arm({failpoints.VARIABLE: f"record:{tmp_path / 'reached'}"})
+    with ThreadPoolExecutor(1, thread_name_prefix="hand") as pool:
+        pool.submit(failpoints.reached, "one").result()
+    assert (tmp_path / "reached").read_text() == "hand: one\n"
 
 
 @pytest.mark.parametrize("wish", ["kill", "kill:", "record:", "crash:here"])

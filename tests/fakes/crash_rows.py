@@ -10,18 +10,19 @@ from airbag_rollback.engine.states import State
 from tests.fakes.crashing import Outside, Row, Told
 from tests.fakes.rollback import Surroundings
 
-_MOVED = "worker: after the commit of "
+_MOVED = "hand: after the commit of "
 _SWITCHED = (f"{_MOVED}EXECUTING>VERIFY_MECHANISM", f"{_MOVED}UNKNOWN>VERIFY_MECHANISM")
 _POLLS = ("look", "query", "note")
-_COUNTED = ("AnyIO worker thread", "MainThread", "notifier", "*")
+_COUNTED = ("AnyIO worker thread", "MainThread", "notifier", "worker", "*")
 """Threads that do the same things in every run; what the others do hangs on the time, so its first time counts."""
 
 
 def cells(reached: Sequence[str]) -> list[str]:
     """How to die at each place of a run that came by `reached`: the places to pass, in order, as failpoints want them.
 
-    The worker's places are found by the transitions before them. What it asks again and again while it waits is one
-    place. The other threads go their own pace: theirs are counted, the watcher's looks from the switch on anew.
+    The places of the worker's hands are found by the transitions before them. What they ask again and again while they
+    wait is one place. The other threads go their own pace: theirs are counted, the watcher's looks from the switch on
+    anew.
     """
     found: dict[str, None] = {}
     moved: list[str] = []
@@ -33,7 +34,7 @@ def cells(reached: Sequence[str]) -> list[str]:
         thread, _, place = name.partition(": ")
         if place.endswith("ledger"):  # whoever looks first
             name = f"*: {place}"
-        elif thread == "worker":
+        elif thread == "hand":
             since[name] += 1
             waits = moved and not moved[-1].endswith(">EVALUATING") and place.endswith(_POLLS)
             found["|".join([*moved, *[name] * (1 if waits else since[name])])] = None
