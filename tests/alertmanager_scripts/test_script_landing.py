@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -231,11 +232,29 @@ def test_a_gigabyte_of_output_is_read_away_and_only_its_end_is_kept(written: Wri
         timeout=120.0,
     )
     before = psutil.Process().memory_info().rss
-    effect = stage.landing.plan(order())
+    with ThreadPoolExecutor(1) as pool:
+        planning = pool.submit(stage.landing.plan, order())
+        taken = 0
+        while not planning.done():
+            taken = max(taken, _taken_in_between())
+            time.sleep(0.02)
+    effect = planning.result()
     assert isinstance(effect, Effect)
     assert "exit status 3" in effect.text
     assert effect.text.endswith(": out of colours")
+    assert 0 < taken < 64 * 2**20
     assert psutil.Process().memory_info().rss - before < 16 * 2**20
+
+
+def _taken_in_between() -> int:
+    """Bytes of memory that the process between us and the script takes."""
+    for each in psutil.Process().children():
+        try:
+            if any(word.endswith("script_process.py") for word in each.cmdline()):
+                return int(each.memory_info().rss)
+        except psutil.Error:
+            continue
+    return 0
 
 
 def test_an_answer_that_does_not_fit_is_wrong_and_not_taken_for_text(written: Written) -> None:

@@ -180,7 +180,7 @@ class Script:
         limit = self._settings.timeout + self._settings.grace + _SLACK
         process = subprocess.Popen(
             [sys.executable, "-I", script_process.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env=_basics(), start_new_session=True,
+            stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         try:
             told, trouble = process.communicate(json.dumps(job).encode(), timeout=limit)
