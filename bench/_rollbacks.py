@@ -55,6 +55,12 @@ class Stage:
         self._configure(model, (GOOD, BAD), BAD)
         until(lambda: self.seen(model, BAD), timeout=120, every=0.1, what=f"the receiver to see {model} {BAD}")
 
+    def withdraw(self, model: str) -> None:
+        """Take the bad version out by hand, and wait until the receiver has seen that."""
+        self._configure(model, (GOOD, BAD), GOOD)
+        self._configure(model, (GOOD,), GOOD)
+        until(lambda: self.seen(model, GOOD), timeout=120, every=0.1, what=f"the receiver to see {model} {GOOD}")
+
     def accuse(self, model: str) -> float:
         """Post the alert; when the post began."""
         body = message(alert(BAD, model=model))

@@ -27,16 +27,23 @@ Window = tuple[str, float, float]
 
 
 def roll_back(at: Stage, model: str, times: int) -> list[Window]:
-    """Release and roll back so many times; model, begin and end of each rollback."""
-    found = []
-    for number in range(times):
+    """Release and roll back so many times; model, begin and end of each rollback.
+
+    What the receiver leaves to a person is told, taken back by hand and tried again: on a machine that is too busy to
+    look once a second, a version may lack its proof.
+    """
+    found: list[Window] = []
+    for _ in range(2 * times):
         at.release(model)
-        posted = at.accuse(model)
-        action = at.ended(at.action(model, posted))
-        if (action["state"], action["target_version"]) != ("SUCCEEDED", GOOD):
-            raise SystemExit(f"action {action['id']} is {action['state']}: {action['text']}")
-        found.append((model, action["armed_at"], action["available_at"]))
-        say(f"{model} {number + 1}/{times}")
+        action = at.ended(at.action(model, at.accuse(model)))
+        if (action["state"], action["target_version"]) == ("SUCCEEDED", GOOD):
+            found.append((model, action["armed_at"], action["available_at"]))
+            say(f"{model} {len(found)}/{times}")
+        else:
+            say(f"{model}: action {action['id']} is {action['state']}: {action['text']}")
+            at.withdraw(model)
+        if len(found) == times:
+            break
     return found
 
 
