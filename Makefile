@@ -21,7 +21,7 @@ up: $(VENV)/.demo binaries ## Run the whole stack until Ctrl-C
 	@$(BIN)/airbag up $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev binaries newest servers ## Run every test
+test: $(VENV)/.dev .cache/dvc/.ready binaries newest servers ## Run every test
 	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS) # mostly waiting, so more than one a core
 
 .PHONY: check
@@ -60,7 +60,7 @@ newest: binaries ## Unpack Debian's newest Prometheus and Alertmanager for the t
 	@demo/bootstrap.sh newest
 
 .PHONY: servers
-servers: ## Install Redis for the tests where it is missing
+servers: ## Install Redis, nginx and git for the tests where they are missing
 	@demo/bootstrap.sh servers
 
 .PHONY: lock
@@ -69,6 +69,7 @@ lock: $(VENV)/.dev ## Renew requirements/*.lock
 	@$(BIN)/uv pip compile -q $(LOCK) --extra demo requirements/build.in -c requirements/dev.lock -o requirements/demo.lock
 	@$(BIN)/uv pip compile -q $(LOCK) requirements/build.in -c requirements/dev.lock -o requirements/base.lock
 	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/proto.in -o requirements/proto.lock
+	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/dvc.in -o requirements/dvc.lock
 COMPILE := --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
 LOCK := $(COMPILE) pyproject.toml
 
@@ -95,6 +96,13 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
 	@mkdir -p .cache
 	@demo/bootstrap.sh python .cache/proto
 	@.cache/proto/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/proto.lock
+	@touch $@
+
+# DVC pins so much that it would hold back the versions of everything else, hence an environment of its own.
+.cache/dvc/.ready: requirements/dvc.lock
+	@mkdir -p .cache
+	@demo/bootstrap.sh python .cache/dvc
+	@.cache/dvc/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dvc.lock
 	@touch $@
 
 .PHONY: proto
