@@ -365,9 +365,10 @@ def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--seeds", type=int, default=6, help="of each kind")
+    options.add_argument("--kinds", default="", help="only those whose names hold this, to look into a mistake")
     given = options.parse_args()
     start = int(time.time()) - WEEK
-    known = scenarios(given.seeds, start)
+    known = [each for each in scenarios(given.seeds, start) if given.kinds in each.kind]
     end = max(each.release.start + each.release.seconds for each in known)
     with tempfile.TemporaryDirectory(prefix="airbag-decisions-") as scratch:
         folder = Path(scratch)

@@ -20,12 +20,15 @@ _LOOKS_MAX = 240
 """Into how many moments the time since a release is divided at most."""
 
 REQUESTS = 'sum(model_version:airbag_tfs_requests:increase$window{serving="$serving",model_name="$model"})'
+REQUESTS_LATELY = REQUESTS.replace("$window", "$burst")
 REQUESTS_THEN = f"avg_over_time({REQUESTS}[5m:5s])"
 INPUTS = (
     "sum by (feature, ref, bin) (increase(airbag_quality_feature_le_total{"
     'serving="$serving",model_name="$model",model_version="$version",feature!="score"}[5m]))'
 )
 """The score is what the model answers; all else is what it is given."""
+INPUTS_LATELY = tuple(INPUTS.replace("[5m]", f"[{window}]") for window in ("$window", "$burst"))
+"""What broke just now is hardly seen in minutes that were mostly right."""
 
 
 class Surroundings:
@@ -83,14 +86,32 @@ def _load_ratio(suspect: int, left: float, evidence: Evidence) -> float | None:
     """How many times the model's requests are now of what they were in the minutes before the target left."""
     now = evidence.number("requests to all versions, now beside", REQUESTS, suspect)
     then = evidence.number("requests to all versions, before the release", REQUESTS_THEN, suspect, left)
-    return now / then if now is not None and then else None
+    if now is None or not then:
+        return None
+    return max(now, _lately(suspect, evidence)) / then
+
+
+def _lately(suspect: int, evidence: Evidence) -> float:
+    """The requests of the latest part of the window, as many as a whole window of them would surely have.
+
+    An alert may fire before a jump of the traffic has filled half of the window. Three standard errors are granted to
+    chance (of a Poisson count), so that a few requests more are no jump.
+    """
+    count = evidence.number("requests to all versions, in the latest part", REQUESTS_LATELY, suspect) or 0.0
+    surely = max(0.0, count - 3 * math.sqrt(count))
+    return surely * parse_duration(evidence.pace.window) / parse_duration(evidence.pace.burst)
 
 
 def _shift(suspect: int, target: int, left: float, evidence: Evidence) -> Shift | None:
     """The input of which the suspect surely gets other values than the target got before it left."""
     now = evidence.rows(f"inputs of {suspect}", INPUTS, suspect)
     then = evidence.rows(f"inputs of {target}", INPUTS, target, left) if now else None
-    return largest_shift(_counts(now or ()), _counts(then or ()))
+    if not now or not then:
+        return None
+    lately = [evidence.rows(f"inputs of {suspect} lately", query, suspect) or () for query in INPUTS_LATELY]
+    looks = [_counts(rows) for rows in (now, *lately)]
+    found = [largest_shift(each, _counts(then), len(looks)) for each in looks]
+    return max((each for each in found if each is not None), key=lambda each: each.distance, default=None)
 
 
 def _counts(rows: Iterable[Row]) -> Counts:

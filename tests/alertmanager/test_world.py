@@ -330,9 +330,20 @@ def test_what_was_before_the_release_does_not_count_as_good(asked: Asked) -> Non
 
 
 def test_the_models_whole_traffic_now_is_compared_with_that_before_the_target_left(asked: Asked) -> None:
-    """200 requests of version 3 now, 200 of 2 and 100 of 1 then."""
+    """200 requests of version 3 in the last 5 s, and none before; 200 of 2 and 100 of 1 in 15 s then.
+
+    They count for three times as many, less three standard errors.
+    """
     world, _ = asked.look("AirbagLatencyHigh")
-    assert world.load_ratio == pytest.approx(200 / 300, rel=0.05)
+    assert world.load_ratio == pytest.approx(3 * (200 - 3 * math.sqrt(200)) / 300, rel=0.05)
+
+
+def test_of_several_looks_each_may_claim_less() -> None:
+    one, other = {("x", "r"): {"0": 90.0, "1": 100.0}}, {("x", "r"): {"0": 10.0, "1": 100.0}}
+    once, thrice = largest_shift(one, other), largest_shift(one, other, 3)
+    assert once is not None
+    assert thrice is not None
+    assert thrice.distance < once.distance
 
 
 def test_only_latency_is_moved_by_load_and_only_quality_by_inputs(asked: Asked) -> None:

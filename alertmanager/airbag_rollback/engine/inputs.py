@@ -21,7 +21,7 @@ class Shift:
     distance: float
 
 
-def largest_shift(now: Counts, then: Counts) -> Shift | None:
+def largest_shift(now: Counts, then: Counts, looks: int = 1) -> Shift | None:
     """The input that surely differs most between two samples; None when none was counted in both in the same bins.
 
     The distance between the two samples in a feature is D = max over bins of |F(bin) - G(bin)|, F and G being shares of
@@ -34,10 +34,13 @@ def largest_shift(now: Counts, then: Counts) -> Shift | None:
     a sample lie nowhere farther than sqrt(ln(2 / a) / (2 n)) from the true ones, but for a probability of a, whatever
     the distribution. The two samples add up, and 2 * features such statements share CHANCE (Bonferroni), so that many
     features are not many chances. Between two edges the true distance may be larger, never smaller. Rows that came in
-    bursts of alike ones count for fewer than they are, which this does not know.
+    bursts of alike ones count for fewer than they are, which this does not know. Who takes the largest of several
+    `looks` says how many: they share CHANCE as well.
     """
     both = now.keys() & then.keys()
-    found = [Shift(key[0], _bound(now[key], then[key], len(both))) for key in both if _rows(now[key], then[key])]
+    found = [
+        Shift(key[0], _bound(now[key], then[key], len(both) * looks)) for key in both if _rows(now[key], then[key])
+    ]
     return max(found, key=lambda each: (each.distance, each.feature), default=None)
 
 
