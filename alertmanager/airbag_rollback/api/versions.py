@@ -27,11 +27,25 @@ def group_of(receiver: Receiver, serving: str, model: str) -> ServingGroup:
 
 
 def supposed(receiver: Receiver, serving: str, model: str, view: ModelView, alertname: str) -> Action:
-    """An action that nobody wrote down, to be judged as if the alert had just come about what serves."""
+    """An action that nobody wrote down, to be judged as if an alert about what serves had just come.
+
+    Its cause lies far back, so that what is measured now is not taken for older than the alert.
+    """
     now = receiver.clock.now()
     epoch = receiver.journal.ledger.epoch(serving, model)
     return Action(
-        0, "", serving, model, max(view.serves, default=0), epoch, alertname, State.EVALUATING, 1, now, received_at=now
+        0,
+        "",
+        serving,
+        model,
+        max(view.serves, default=0),
+        epoch,
+        alertname,
+        State.EVALUATING,
+        1,
+        now,
+        alert_at=0.0,
+        received_at=now,
     )
 
 

@@ -9,7 +9,7 @@ from airbag_rollback.commands.client import Client, for_receiver
 from airbag_rollback.commands.texts import moment, print_json
 
 
-class _Duration(click.ParamType[float]):
+class DurationType(click.ParamType[float]):
     """A duration such as 2h on the command line."""
 
     name = "duration"
@@ -27,7 +27,7 @@ class _Duration(click.ParamType[float]):
 @click.argument("model", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every model of every serving.")
 @click.option("--serving", default="*", show_default=True, help="Only on this server group.")
-@click.option("--for", "seconds", type=_Duration(), help="For how long; otherwise until `airbag resume`.")
+@click.option("--for", "seconds", type=DurationType(), help="For how long; otherwise until `airbag resume`.")
 @click.option("--because", required=True, help="Why: whoever is called at night wants to know.")
 @for_receiver("operator")
 def pause(

@@ -14,6 +14,9 @@ from airbag.process import log_options
 from airbag.serving.groups import ServingGroup, Servings, load_servings
 from airbag_rollback.actions.release import NotReleased
 from airbag_rollback.actions.release import release as put_live
+from airbag_rollback.commands.client import Client, find_token, receiver_options
+from airbag_rollback.commands.gate import watch
+from airbag_rollback.commands.pause import DurationType
 from airbag_rollback.look import Lookout, ModelView
 from airbag_rollback.policy import Policy
 
@@ -29,10 +32,25 @@ _OLD_NEWS = 5.0
               show_default=True, help="policy.yml; it names exporters.yml.")  # fmt: skip
 @click.option("--no-wait", is_flag=True, help="Do not wait until the version answers.")
 @click.option("--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds to wait.")
+@click.option("--gate", type=DurationType(),
+              help="Watch it for so long and go back when it is bad or was never shown good, e.g. 2m.")  # fmt: skip
 @log_options
-def release(model: str, version: int, serving: str | None, config_file: Path, no_wait: bool, timeout: float) -> None:
-    """Put VERSION of MODEL live beside the version that answers now, which stays loaded to go back to."""
+def release(
+    model: str, version: int, serving: str | None, config_file: Path, no_wait: bool, timeout: float,
+    gate: float | None, receiver_url: str, token_file: Path | None, ca_file: Path | None,
+) -> None:  # fmt: skip
+    """Put VERSION of MODEL live beside the version that answers now, which stays loaded to go back to.
+
+    With --gate no data goes back, too: the release has to be shown good. The receiver has to run for that.
+    """
+    if gate is not None and no_wait:
+        raise click.UsageError("--gate has to wait for the version to answer; leave out --no-wait")
+    client = (
+        Client(receiver_url, find_token(receiver_url, token_file, config_file, "operator"), ca_file) if gate else None
+    )
     group = _group(load_servings(load(config_file, Policy).exporters_file), model, serving)
+    if client:
+        client.get("/v1/explain", serving=group.name, model=model)  # without a receiver nothing is released
     lookout = Lookout()
     try:
         before = lookout.look(group, model)
@@ -43,6 +61,12 @@ def release(model: str, version: int, serving: str | None, config_file: Path, no
                 click.echo(line)
     finally:
         lookout.close()
+    if client and gate:
+        watch(client, group.name, model, version, max(before.serves, default=None), gate)
+
+
+for _option in reversed(receiver_options):
+    release = _option(release)
 
 
 def _group(servings: Servings, model: str, name: str | None) -> ServingGroup:
