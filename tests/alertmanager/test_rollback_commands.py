@@ -87,5 +87,5 @@ def test_status_works_without_a_receiver_and_without_a_server(around: Surroundin
     around.serving.die()
     done = airbag("status", "--config.file", str(around.policy_file), "--receiver.url", "http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
-    assert "actions: the receiver at http://127.0.0.1:9 gives none" in done.stdout
+    assert "actions: the receiver at http://127.0.0.1:9 gives no answer" in done.stdout
     assert "UNAVAILABLE" in done.stdout
