@@ -208,9 +208,10 @@ def _candidates(served: list[Served], view: ModelView, quarantined: Mapping[int,
     found = []
     for version in set(known) | view.available | (view.on_disk or frozenset()):
         has = known.get(version, nothing)
-        bad = has.bad_at is not None and has.bad_at >= (has.good_at or 0.0)
         against = quarantined.get(version, "")
-        found.append(Candidate(version, has.soak, has.rolled_back, view.present(version), has.requests, bad, against))
+        found.append(
+            Candidate(version, has.soak, has.rolled_back, view.present(version), has.requests, has.was_bad, against)
+        )
     return found
 
 

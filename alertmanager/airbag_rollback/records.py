@@ -138,6 +138,11 @@ class Served:
     good_at: float | None = None
     checksum: str = ""
 
+    @property
+    def was_bad(self) -> bool:
+        """Whether it was bad when it was last seen at work."""
+        return self.bad_at is not None and self.bad_at >= (self.good_at or 0.0)
+
 
 def action_key(suspect: Suspect, epoch: int) -> str:
     """One effect per key: the same bad version of the same release, however often and by whom it is reported."""

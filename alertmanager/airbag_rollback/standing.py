@@ -14,7 +14,6 @@ from airbag_rollback.alert_path import AlertPath
 from airbag_rollback.config import Settings
 from airbag_rollback.journal import Journal, JournalError
 from airbag_rollback.journal.history import History
-from airbag_rollback.records import Action
 
 log = logging.getLogger("airbag.receiver")
 
@@ -112,7 +111,7 @@ class Standing(Collector):
 
 
 def unsolved(journal: Journal) -> set[tuple[str, str]]:
-    """Serving and model of every latest action that called for a person, until somebody releases or changes something."""
+    """Serving and model of every latest action that called for a person, until somebody releases or changes a thing."""
     present = {
         (serving, model): (epoch, None if wanted is None else frozenset(wanted))
         for serving, model, epoch, _, wanted in journal.ledger.present()

@@ -185,12 +185,16 @@ class Store:
             return Uses(unknown=f"the receiver is at work on {name.group.name}/{name.model}: {busy}")
         served = {each.version: each for each in journal.ledger.served(name.group.name, name.model, self.now())}
         candidates = [
-            Candidate(version, served[version].soak, served[version].rolled_back, facts.complete)
+            Candidate(
+                version, served[version].soak, served[version].rolled_back, facts.complete, served[version].requests,
+                served[version].was_bad,
+            )
             if version in served
             else Candidate(version, present=facts.complete)
             for version, facts in repository.versions.items()
-        ]
-        choices = (choose(candidates, suspect, Rules(self.policy.soak_min)).target for suspect in view.serves)
+        ]  # fmt: skip
+        rules = Rules(self.policy.soak_min, self.policy.requests_min)
+        choices = (choose(candidates, suspect, rules).target for suspect in view.serves)
         return Uses(targets=frozenset(target for target in choices if target is not None))
 
 

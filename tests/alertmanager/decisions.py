@@ -64,10 +64,13 @@ DECISIONS: list[Row] = [
 ]
 
 LOAD = {"compares": False, "baseline": None, "measured": Measurement(1, 0, age=0.5, counted=False)}
+OLD_SERVES = {"situation": Situation(frozenset({2}), frozenset({2, 3}), 990.0)}
 LOADS: list[Row] = [
     (LOAD | {"situation": Situation(frozenset({2}), frozenset({2, 3}), 990.0)}, Kind.PLAN, "bad"),
     (LOAD | {"situation": Situation(frozenset({2}), frozenset({2}), 990.0)}, Kind.SUPPRESS, "superseded"),
     (LOAD | {"situation": Situation(frozenset(), frozenset({2, 3}), 990.0)}, Kind.PAGE, "nothing_serves"),
+    (LOAD | OLD_SERVES, Kind.PLAN, "bad"),
+    (LOAD | OLD_SERVES | {"world": World(others_bad=1, others_judged=2)}, Kind.PAGE, "others_suffer"),
 ]
 
 ORDERS: list[Row] = [

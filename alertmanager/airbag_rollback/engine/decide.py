@@ -196,8 +196,10 @@ def _no_target(ask: Question) -> Decision | None:
 
 def _the_world(ask: Question) -> Decision | None:
     """Evidence that going back helps: the version to go back to did better, and nothing else explains the trouble."""
-    if not ask.compares or not ask.restores:
+    if not ask.restores:
         return None
+    if not ask.compares:  # what does not load has no past
+        return _around(ask)
     return _baseline(ask) or _beside(ask) or _around(ask)
 
 
