@@ -50,8 +50,8 @@ class Matrix:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     said: list[str] = field(default_factory=list)
 
-    def row(self, row: Row, again: int | None) -> None:
-        """All its cells; of the second crashes at most `again`, spread over them, all when that is None."""
+    def row(self, row: Row, again: int) -> None:
+        """All its cells; of the second crashes at most `again`, spread over them."""
         whole = self._one(row, ())
         if whole is None or whole.violations:
             self._count(row, "violations", (), whole.violations if whole else ())
@@ -65,8 +65,8 @@ class Matrix:
         second = [
             (*cell, then) for cell, outcome in by_left.values() for then in cells(outcome.reached) if changes(then)
         ]
-        if again is not None and len(second) > again:
-            second = second[:: -(-len(second) // again)]
+        if len(second) > again:
+            second = second[:: -(-len(second) // again)] if again else []
         self._all(row, second, "two crashes")
         say(f"{row.name}: {len(first)} cells, {len(by_left)} things left behind, {len(second)} cells in recovery")
 
@@ -117,7 +117,7 @@ def main() -> None:
     """Run and print."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--rows", nargs="*", choices=[*ROWS, []], default=list(ROWS), help="all without it")
-    options.add_argument("--again", type=int, help="at most so many second crashes in a row; all without it")
+    options.add_argument("--again", type=int, default=24, help="at most so many second crashes in a row")
     options.add_argument("--seconds", type=float, default=530.0, help="after these, what is left is a hole")
     options.add_argument("--beside", type=int, default=10, help="cells side by side; most of the time they wait")
     options.add_argument("--real", type=int, default=6, help="cells against the local model server")
