@@ -32,7 +32,7 @@ class Profile:
 
 PROFILES: Mapping[str, Profile] = {
     "fast": Profile(interval="1s", window="15s", burst="5s", hold="2s", act_within="15s"),
-    "relaxed": Profile(interval="5s", window="30s", burst="20s", hold="5s", act_within="45s"),
+    "relaxed": Profile(interval="5s", window="30s", burst="20s", hold="5s", act_within="60s"),
 }
 
 

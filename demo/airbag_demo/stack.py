@@ -85,6 +85,11 @@ class Stack:
         """The bearer token that Alertmanager and the receiver share."""
         return self.run / "secrets" / "airbag_webhook_token"
 
+    @property
+    def operator_token_file(self) -> Path:
+        """The bearer token of people who look at the receiver and give it orders."""
+        return self.token_file.with_name("airbag_operator_token")
+
     def url(self, name: str) -> str:
         """The base address of one process."""
         return f"http://127.0.0.1:{self.ports[name]}"
@@ -133,7 +138,7 @@ class Stack:
             exporters.write_text(watching(self.remote, exporters.read_text()))
         if self.detection != "direct":
             exporters.write_text(detecting(self.detection, exporters.read_text()))
-        for secret in (self.token_file, self.token_file.with_name("airbag_audit_key")):
+        for secret in (self.token_file, self.operator_token_file, self.token_file.with_name("airbag_audit_key")):
             if not secret.exists():
                 secret.touch(mode=0o600)
                 secret.write_text(secrets.token_urlsafe(32))

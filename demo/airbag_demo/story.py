@@ -146,7 +146,7 @@ def release(stack: Stack, version: int) -> None:
 
 def actions(stack: Stack) -> list[dict[str, Any]]:  # Any: JSON
     """What the receiver has done and is doing, the newest first; empty while it does not answer."""
-    token = stack.token_file.read_text().strip()
+    token = stack.operator_token_file.read_text().strip()
     try:
         answer = requests.get(
             stack.url("receiver") + "/v1/actions", headers={"Authorization": f"Bearer {token}"}, timeout=2

@@ -32,11 +32,13 @@ def test_a_watch_is_on_unless_it_is_turned_off(around: Surroundings) -> None:
 
 
 def test_the_shipped_files_work_together_once_the_places_are_local(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("t")
+    for secret in ("token", "audit_key", "operator"):
+        (tmp_path / secret).write_text(f"a-secret-for-{secret}")
     (tmp_path / "exporters.yml").write_text((ROOT / "exporters" / "exporters.yml").read_text())
     tokens = {
         "/etc/airbag": str(tmp_path), "/run/secrets/airbag_webhook_token": str(tmp_path / "token"),
-        "/run/secrets/airbag_audit_key": str(tmp_path / "token"),
+        "/run/secrets/airbag_audit_key": str(tmp_path / "audit_key"),
+        "/run/secrets/airbag_operator_token": str(tmp_path / "operator"),
     }  # fmt: skip
     (tmp_path / "policy.yml").write_text(replace_tokens(SHIPPED.read_text(), tokens))
     settings = load_settings(tmp_path / "policy.yml")
@@ -69,7 +71,10 @@ def test_a_bare_off_is_the_mode_off_although_yaml_reads_false(around: Surroundin
         ({"guards": "{freeze: [{name: sale}]}"}, "needs either `from` and `to`, or `weekdays`"),
         ({"guards": "{freeze: [{name: s, from: 2026-01-02T00:00:00Z, to: 2026-01-01T00:00:00Z}]}"}, "ends before it"),
         ({"guards": "{freeze: [{name: s, from: 2026-01-02T00:00:00, to: 2026-01-03T00:00:00Z}]}"}, "timezone info"),
-        ({"guards": "{freeze: [{name: w, weekdays: [sunday], timezone: Mars}]}"}, "timezone: is no time zone known here; write one"),
+        (
+            {"guards": "{freeze: [{name: w, weekdays: [sunday], timezone: Mars}]}"},
+            "timezone: is no time zone known here; write one",
+        ),
         ({"guards": "{freeze: [{name: w, weekdays: [sunday], opens: '24:00'}]}"}, "should be HH:MM"),
         ({"guards": "{freeze: [{name: w, weekdays: [caturday]}]}"}, "guards.freeze[0].weekdays[0]: input should be"),
         ({"world": "{others_share: 2}"}, "world.others_share: "),

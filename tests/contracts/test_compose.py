@@ -61,7 +61,8 @@ def test_it_mounts_the_files_of_airbag_up_where_they_say_they_are_and_no_others(
         if source.startswith("./") and target != "/models"
     }
     channels = ("./.airbag/secrets/channels", "/run/secrets/channels")  # may be empty
-    assert mounted == {(f"./{shipped}", target) for shipped, target in SHIPPED.items()} | {channels}
+    scripts = ("./alertmanager/scripts", "/etc/airbag/scripts")  # for who names one of them in policy.yml
+    assert mounted == {(f"./{shipped}", target) for shipped, target in SHIPPED.items()} | {channels, scripts}
 
 
 @pytest.mark.parametrize("shipped", sorted(SHIPPED))
