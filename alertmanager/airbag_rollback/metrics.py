@@ -14,7 +14,7 @@ from airbag_rollback.records import Action
 KNOWN_OUTCOMES = {
     "succeeded": ("recovered",),
     "suppressed": (
-        "good", "superseded", "mode_off", "mode_observe", "not_the_release", "baseline_no_data",
+        "good", "superseded", "mode_off", "mode_observe", "not_the_release", "baseline_no_data", "has_stopped",
     ),
     "failed": ("models_config",),
     "cancelled": ("rejected",),

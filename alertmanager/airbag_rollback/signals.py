@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from airbag.config import parse_duration
 from airbag.rules import Profile
 from airbag_rollback.engine.verdict import Bad
 
@@ -13,6 +14,10 @@ _VERSION = '{serving="$serving",model_name="$model",model_version="$version"}'
 _MODEL = '{serving="$serving",model_name="$model"}'
 _BY_MODEL = "by (serving, model_name)"
 _PER_MODEL = "on (serving, model_name) group_left ()"
+
+
+SERVER_S_FAULT = 'status!~"OK|CANCELLED|NOT_FOUND|UNAUTHENTICATED|PERMISSION_DENIED"'
+"""Which answers count as errors, in the words of the rules."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,8 @@ class Signal:
     What tells the release from the world: `others` answers for every model with enough data 1 when it is bad by this
     signal now and 0 when it is not; with `others_released` those count that were released lately too. `good` answers at
     the moments at which the version measured good on enough samples. Trouble of a signal that is `moved_by_load` or
-    `moved_by_inputs` may come from more requests, or from other ones.
+    `moved_by_inputs` may come from more requests, or from other ones. `lately` is the same share over the last three
+    scrapes alone: a fault that has stopped by itself stays in the window for a while.
     """
 
     value: str
@@ -44,19 +50,27 @@ class Signal:
     good: str = ""
     moved_by_load: bool = False
     moved_by_inputs: bool = False
+    lately: str = ""
 
 
 def fill(query: str, serving: str, model: str, version: int, pace: Profile) -> str:
-    """The query about one version, with `$serving`, `$model`, `$version`, `$window` and `$burst` filled in.
+    """The query about one version, with `$serving`, `$model`, `$version`, `$window`, `$burst` and `$lately` filled in.
 
     The names come from our own configuration, so that nothing needs escaping.
     """
     filled = query.replace("$serving", serving).replace("$model", model)
+    filled = filled.replace("$lately", f"{3 * parse_duration(pace.interval):g}s")
     return filled.replace("$version", str(version)).replace("$window", pace.window).replace("$burst", pace.burst)
 
 
-def _share(alertname: str, name: str, counted: str, threshold: str, *, moved_by_load: bool = False) -> Signal:
-    """By the lower bound of the window, or of its latest part where that is worse and rests on enough answers."""
+def _share(
+    alertname: str, name: str, counted: str, threshold: str, raw: tuple[str, str], *, moved_by_load: bool = False
+) -> Signal:  # fmt: skip
+    """By the lower bound of the window, or of its latest part where that is worse and rests on enough answers.
+
+    `raw` are the counters of bad answers and of all, as the rules select them.
+    """
+    bad, every = (f"sum(increase({each}[$lately]))" for each in raw)
     of, samples_min = f"{_RULE}tfs_{name}", f"max(airbag_tfs_requests_min{_MODEL})"
     lately = f"{_RULE}tfs_{counted}:increase$burst{_VERSION} >= on() group_left() {samples_min}"
     whole, latest = f"{of}:lower_bound$window{_VERSION}", f"({of}:lower_bound$burst{_VERSION} and {lately})"
@@ -72,6 +86,7 @@ def _share(alertname: str, name: str, counted: str, threshold: str, *, moved_by_
         others=_others(alertname, f"{_RULE}tfs_{counted}:increase$window >= {_ENOUGH_ANSWERS}"),
         good=f"{ratio} <= {_limit(threshold)} and {samples} >= {_limit('airbag_tfs_requests_min')}",
         moved_by_load=moved_by_load,
+        lately=f"{bad} / ({every} > 0)",
     )
 
 
@@ -166,10 +181,12 @@ def _dropped() -> Signal:
 
 SIGNALS: Mapping[str, Signal] = {
     "AirbagErrorRatioHigh": _share(
-        "AirbagErrorRatioHigh", "errors_per_request", "requests", "airbag_tfs_error_ratio_max"
+        "AirbagErrorRatioHigh", "errors_per_request", "requests", "airbag_tfs_error_ratio_max",
+        (f"airbag_tfs_requests_total{_VERSION[:-1]},{SERVER_S_FAULT}}}", f"airbag_tfs_requests_total{_VERSION}"),
     ),
     "AirbagLatencyHigh": _share(
-        "AirbagLatencyHigh", "slow_per_answer", "answers", "airbag_tfs_slow_ratio_max", moved_by_load=True
+        "AirbagLatencyHigh", "slow_per_answer", "answers", "airbag_tfs_slow_ratio_max",
+        (f"airbag_tfs_slow_requests_total{_VERSION}", f"airbag_tfs_answers_total{_VERSION}"), moved_by_load=True,
     ),
     "AirbagAccuracyLow": _low("AirbagAccuracyLow"),
     "AirbagAccuracyDropped": _dropped(),

@@ -14,7 +14,7 @@ from airbag_rollback.actions.landing import Effect, Found, Landing, Order, Plann
 from airbag_rollback.actions.leased import Leased
 from airbag_rollback.actions.shadow import Shadow
 from airbag_rollback.config import Settings
-from airbag_rollback.engine.decide import Decision, Kind
+from airbag_rollback.engine.decide import STOPPED, Decision, Kind
 from airbag_rollback.engine.guards import exhausted
 from airbag_rollback.engine.states import State
 from airbag_rollback.engine.verdict import Verdict
@@ -133,6 +133,8 @@ class Steps:
         limit = policy.blocked_within if begins else policy.decide_within
         deadline = now + limit if begins or ends else action.deadline
         if now >= deadline:
+            if decision.reason == STOPPED:  # what is over by itself needs nobody
+                return self._over(action, judged)
             return self._decided(action, State.NEEDS_HUMAN, decision, judged.evidence)
         until = (decision.until or deadline) if decision.kind is Kind.HOLD else None
         same = (action.state, action.reason, action.blocked_until) == (State.BLOCKED, decision.reason, until)
@@ -146,6 +148,11 @@ class Steps:
         return self._move(
             action, State.BLOCKED, decision.reason, decision.text, evidence=judged.evidence, **changes
         )  # fmt: skip
+
+    def _over(self, action: Action, judged: Judged) -> Action:
+        if action.state is State.BLOCKED:
+            action = self._move(action, State.EVALUATING, judged.decision.reason, "it did not come back")
+        return self._decided(action, State.SUPPRESSED, judged.decision, judged.evidence)
 
     def _rests(self, action: Action) -> bool:
         """Whether it is too early to look again."""

@@ -367,3 +367,29 @@ def test_a_slow_server_of_one_model_holds_up_no_other(desk: Bench) -> None:
     desk.around.serving.reloads_open.set()
     assert desk.run_until_ended().id == 2
     assert desk.actions()[0].state is State.SUCCEEDED
+
+
+def test_trouble_that_has_stopped_is_waited_for_to_leave_the_window(desk: Bench) -> None:
+    desk.around.prometheus.values[("lately", "3", False)] = 0.0
+    desk.post(alert())
+    assert waiting(desk) == (State.BLOCKED, "has_stopped")
+    desk.watch(10)
+    desk.around.prometheus.errors(3, 0.0)
+    assert waiting(desk) == (State.SUPPRESSED, "good")
+    assert desk.around.serving.switches == []
+
+
+def test_trouble_that_comes_back_is_acted_on(desk: Bench) -> None:
+    desk.around.prometheus.values[("lately", "3", False)] = 0.0
+    desk.post(alert())
+    assert waiting(desk) == (State.BLOCKED, "has_stopped")
+    desk.around.prometheus.values[("lately", "3", False)] = 0.5
+    assert desk.run_until_ended().state is State.SUCCEEDED
+
+
+def test_trouble_that_stays_away_while_the_window_remembers_it_calls_nobody(desk: Bench) -> None:
+    desk.around.prometheus.values[("lately", "3", False)] = 0.0
+    desk.post(alert())
+    desk.settle()
+    desk.watch(31)
+    assert waiting(desk) == (State.SUPPRESSED, "has_stopped")

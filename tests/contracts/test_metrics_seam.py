@@ -15,9 +15,10 @@ import pytest
 from airbag.rules import PROFILES
 from airbag.serving.quality import KINDS
 from airbag_rollback.prove import ANSWERED, STANDING
-from airbag_rollback.signals import SIGNALS, fill
+from airbag_rollback.signals import SERVER_S_FAULT, SIGNALS, fill
 from airbag_rollback.world import INPUTS, REQUESTS, REQUESTS_THEN
 from tests.fakes import exported, promql
+from tests.fakes.binaries import ROOT
 from tests.prometheus.lint.alerts import queries
 from tests.prometheus.lint.world import World, world
 
@@ -56,7 +57,7 @@ def _asked() -> Iterator[tuple[str, str]]:
                 yield f"a text of {rule.name}", query
     for name, signal in SIGNALS.items():
         for query in (signal.value, signal.threshold, signal.age, signal.samples, signal.samples_min, signal.history,
-                      signal.history_samples, signal.recovered, signal.others, signal.good):  # fmt: skip
+                      signal.history_samples, signal.recovered, signal.others, signal.good, signal.lately):  # fmt: skip
             if query:
                 yield f"the receiver's judgement of {name}", fill(query, "main", "digits", 3, PROFILES["fast"])
     for query in (REQUESTS, REQUESTS_THEN, INPUTS, ANSWERED.replace("$range", "15"), STANDING):
@@ -128,3 +129,9 @@ def test_what_is_asked_of_the_whole_page_is_read() -> None:
 def _filled(query: str) -> str:
     """What the receiver fills in stands for itself."""
     return re.sub(r"\$\{?(\w+)\}?", r"\1", query)
+
+
+def test_what_counts_as_an_error_is_the_same_for_the_rules_and_for_the_receiver() -> None:
+    rules = (ROOT / "prometheus" / "rules" / "serving.yml").read_text()
+    assert SERVER_S_FAULT in rules
+    assert SERVER_S_FAULT in SIGNALS["AirbagErrorRatioHigh"].lately

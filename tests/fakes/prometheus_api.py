@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 from tests.fakes.http_server import serving_http
 
 NAMES = {
+    "increase(airbag_tfs_requests_total": "lately",
     "errors_per_request": "errors", "tfs_requests:": "requests", "slow_per_answer": "slow", "tfs_answers:": "answers",
     "quality_accuracy:ratio": "accuracy", "quality_accuracy:upper_bound": "accuracy", "quality_labelled": "labelled",
     "model_version_error": "failing",

@@ -15,6 +15,10 @@ from airbag_rollback.engine.world import World, WorldLimits, suspects
 Mode = Literal["off", "observe", "approve", "auto"]
 
 
+STOPPED = "has_stopped"
+"""The reason to wait when trouble seems to be over by itself."""
+
+
 class Kind(StrEnum):
     """What to do with an alert."""
 
@@ -59,8 +63,9 @@ class Question:
     """Everything a decision rests on. `compares` is False for signals that have no history to compare with.
 
     `alert_at` is when the alert's cause was seen; None when nobody said. A signal that `yields` pages nobody and holds
-    nothing up when it cannot be compared: other signals may know more. `beside` is what the version to go back to
-    measures in the same window, where both serve. A landing that does not `restore` needs neither target nor baseline.
+    nothing up when it cannot be compared: other signals may know more. `lately` is the value over the last moments
+    alone, None when nobody knows. `beside` is what the version to go back to measures in the same window, where both
+    serve. A landing that does not `restore` needs neither target nor baseline.
     `held` is the guard that says no. An action that was `approved`, and one that a person asked for, passes the guards.
     `unmonitored` is why a drill could not have been judged had it been an alert.
     """
@@ -79,6 +84,7 @@ class Question:
     yields: bool = False
     source: Source = "alert"
     restores: bool = True
+    lately: float | None = None
     beside: Measurement | None = None
     world: World = field(default_factory=World)
     world_limits: WorldLimits = field(default_factory=WorldLimits)
@@ -105,7 +111,7 @@ def decide(ask: Question) -> Decision:
     if ask.source != "alert":
         return _unseen(ask) or _not_there(ask) or _busy(ask) or _blind(ask) or _no_target(ask) or _ordered(ask)
     return (
-        _off(ask) or _unseen(ask) or _gone(ask) or _busy(ask) or _not_bad(ask)
+        _off(ask) or _unseen(ask) or _gone(ask) or _busy(ask) or _not_bad(ask) or _stopped_already(ask)
         or _not_the_release(ask) or _no_target(ask) or _the_world(ask) or _observed(ask) or _held(ask)
         or _approval(ask) or _plan(ask)
     )  # fmt: skip
@@ -162,6 +168,16 @@ def _not_bad(ask: Question) -> Decision | None:
         return Decision(Kind.SUPPRESS, "good", f"{text}: good")
     reason = "no_data" if verdict is Verdict.NO_DATA else "not_enough_data"
     return Decision(Kind.WAIT, reason, f"{text}: {verdict}")
+
+
+def _stopped_already(ask: Question) -> Decision | None:
+    """The window remembers trouble for a while after its end, such as that of a server that was restarted."""
+    if ask.lately is None or ask.measured.threshold is None:
+        return None
+    if judge(replace(ask.measured, value=ask.lately), ask.bad) is Verdict.BAD:
+        return None
+    text = f"{ask.suspect} measures {ask.measured}, but {ask.lately:.3g} in the last moments: has it stopped?"
+    return Decision(Kind.WAIT, STOPPED, text)
 
 
 def _is_older_than_the_alert(ask: Question) -> bool:
