@@ -102,7 +102,8 @@ class Judge:
         ask = replace(ask, bad=signal.bad, compares=bool(signal.history), yields=signal.yields)
         ask = replace(ask, measured=evidence.now(signal, action.suspect_version))
         if signal.lately and judge(ask.measured, signal.bad) is Verdict.BAD:
-            ask = replace(ask, lately=evidence.number("share lately", signal.lately, action.suspect_version))
+            share = evidence.number("share lately", signal.lately, action.suspect_version)
+            ask = replace(ask, lately=replace(ask.measured, value=share))
         target = ask.choice.target
         if target is None or not ask.restores or judge(ask.measured, signal.bad) != Verdict.BAD:
             return ask

@@ -19,7 +19,8 @@ KNOWN_OUTCOMES = {
     "failed": ("models_config",),
     "cancelled": ("rejected",),
     "needs_human": (
-        "no_data", "not_enough_data", "measured_before", "baseline_no_data", "baseline_not_enough_data",
+        "no_data", "no_data_lately", "not_enough_data", "measured_before", "baseline_no_data",
+        "baseline_not_enough_data",
         "server_unreachable", "not_the_release", "others_suffer", "was_good", "load_changed", "inputs_changed",
         "outside_release_window", "release_unknown", "no_eligible_target", "nothing_serves", "no_model_config_file",
         "paused", "frozen", "cool_down", "budget", "breaker", "approval_expired", "switch_unverified",

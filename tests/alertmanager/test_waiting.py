@@ -370,7 +370,7 @@ def test_a_slow_server_of_one_model_holds_up_no_other(desk: Bench) -> None:
 
 
 def test_trouble_that_has_stopped_is_waited_for_to_leave_the_window(desk: Bench) -> None:
-    desk.around.prometheus.values[("lately", "3", False)] = 0.0
+    desk.around.prometheus.values[("lately errors", "3", False)] = 0.0
     desk.post(alert())
     assert waiting(desk) == (State.BLOCKED, "has_stopped")
     desk.watch(10)
@@ -380,15 +380,15 @@ def test_trouble_that_has_stopped_is_waited_for_to_leave_the_window(desk: Bench)
 
 
 def test_trouble_that_comes_back_is_acted_on(desk: Bench) -> None:
-    desk.around.prometheus.values[("lately", "3", False)] = 0.0
+    desk.around.prometheus.values[("lately errors", "3", False)] = 0.0
     desk.post(alert())
     assert waiting(desk) == (State.BLOCKED, "has_stopped")
-    desk.around.prometheus.values[("lately", "3", False)] = 0.5
+    desk.around.prometheus.values[("lately errors", "3", False)] = 0.5
     assert desk.run_until_ended().state is State.SUCCEEDED
 
 
 def test_trouble_that_stays_away_while_the_window_remembers_it_calls_nobody(desk: Bench) -> None:
-    desk.around.prometheus.values[("lately", "3", False)] = 0.0
+    desk.around.prometheus.values[("lately errors", "3", False)] = 0.0
     desk.post(alert())
     desk.settle()
     desk.watch(31)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from tests.fakes.http_server import serving_http
 
 NAMES = {
-    "increase(airbag_tfs_requests_total": "lately",
+    "increase(airbag_tfs_slow_requests_total": "lately slow", 'status!~"OK|CANCELLED': "lately errors",
     "errors_per_request": "errors", "tfs_requests:": "requests", "slow_per_answer": "slow", "tfs_answers:": "answers",
     "quality_accuracy:ratio": "accuracy", "quality_accuracy:upper_bound": "accuracy", "quality_labelled": "labelled",
     "model_version_error": "failing",
@@ -68,6 +68,8 @@ class FakePrometheus:
                 return threshold
         name = next((short for part, short in NAMES.items() if part in query), query)
         version = re.search(r'model_version="(\d+)"', query)
+        if name.startswith("lately") and (name, version and version[1], False) not in self.values:
+            name = name.removeprefix("lately ")
         return self.values.get((name, version[1] if version else None, "over_time" in query))
 
 

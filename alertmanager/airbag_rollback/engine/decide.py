@@ -64,8 +64,8 @@ class Question:
 
     `alert_at` is when the alert's cause was seen; None when nobody said. A signal that `yields` pages nobody and holds
     nothing up when it cannot be compared: other signals may know more. `lately` is the value over the last moments
-    alone, None when nobody knows. `beside` is what the version to go back to measures in the same window, where both
-    serve. A landing that does not `restore` needs neither target nor baseline.
+    alone, None for signals that know no such thing. `beside` is what the version to go back to measures in the same
+    window, where both serve. A landing that does not `restore` needs neither target nor baseline.
     `held` is the guard that says no. An action that was `approved`, and one that a person asked for, passes the guards.
     `unmonitored` is why a drill could not have been judged had it been an alert.
     """
@@ -84,7 +84,7 @@ class Question:
     yields: bool = False
     source: Source = "alert"
     restores: bool = True
-    lately: float | None = None
+    lately: Measurement | None = None
     beside: Measurement | None = None
     world: World = field(default_factory=World)
     world_limits: WorldLimits = field(default_factory=WorldLimits)
@@ -172,12 +172,13 @@ def _not_bad(ask: Question) -> Decision | None:
 
 def _stopped_already(ask: Question) -> Decision | None:
     """The window remembers trouble for a while after its end, such as that of a server that was restarted."""
-    if ask.lately is None or ask.measured.threshold is None:
+    verdict = judge(ask.lately, ask.bad) if ask.lately is not None else Verdict.BAD
+    if verdict is Verdict.BAD or ask.lately is None:
         return None
-    if judge(replace(ask.measured, value=ask.lately), ask.bad) is Verdict.BAD:
-        return None
-    text = f"{ask.suspect} measures {ask.measured}, but {ask.lately:.3g} in the last moments: has it stopped?"
-    return Decision(Kind.WAIT, STOPPED, text)
+    text = f"{ask.suspect} measures {ask.measured}, but"
+    if verdict is Verdict.GOOD:
+        return Decision(Kind.WAIT, STOPPED, f"{text} {ask.lately.value:.3g} in the last moments: has it stopped?")
+    return Decision(Kind.WAIT, "no_data_lately", f"{text} nothing is known of the last moments")
 
 
 def _is_older_than_the_alert(ask: Question) -> bool:
