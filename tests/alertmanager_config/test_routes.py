@@ -52,6 +52,11 @@ def test_an_alert_reaches_people_by_severity_and_the_machine_only_where_it_may_a
     assert receivers(labels) == machine + people
 
 
+def test_a_drill_s_own_alert_reaches_the_machine_and_no_person() -> None:
+    drill = {"alertname": "AirbagDrill", "severity": "info", "airbag_action": "rollback", "serving": "main"}
+    assert receivers(drill) == ["airbag", "drills"]
+
+
 @pytest.mark.parametrize("severity", ["critical", "info"])
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_an_outcome_goes_to_people_at_once_and_never_back_to_the_machine(name: str, severity: str) -> None:
