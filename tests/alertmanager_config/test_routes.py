@@ -54,7 +54,7 @@ def test_an_alert_reaches_people_by_severity_and_the_machine_only_where_it_may_a
 
 def test_a_drill_s_own_alert_reaches_the_machine_and_no_person() -> None:
     drill = {"alertname": "AirbagDrill", "severity": "info", "airbag_action": "rollback", "serving": "main"}
-    assert receivers(drill) == ["airbag", "drills"]
+    assert receivers(drill) == ["airbag", "airbag-drills"]
 
 
 @pytest.mark.parametrize("severity", ["critical", "info"])
