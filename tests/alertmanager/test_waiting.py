@@ -10,6 +10,7 @@ from airbag_rollback.engine.states import State
 from airbag_rollback.people import NotNow
 from tests.fakes.alertmanager_api import alert
 from tests.fakes.rollback import Bench
+from tests.fakes.wait import until
 
 
 def told(desk: Bench) -> list[tuple[str, bool]]:
@@ -356,14 +357,14 @@ def test_alerts_in_the_middle_of_a_switch_are_taken_for_more_reports(desk: Bench
 def test_a_slow_server_of_one_model_holds_up_no_other(desk: Bench) -> None:
     desk.around.serving.reloads_open.clear()
     desk.post(alert())
-    worker = desk.receiver.worker
-    for _ in range(8):
-        worker.turn(0.05)
-    assert [each.state for each in desk.actions()] == [State.EXECUTING]
-    desk.receiver.people.roll_back("main", "other", None, "ann")
-    for _ in range(8):
-        worker.turn(0.5)
-    assert [each.state for each in desk.actions()] == [State.EXECUTING, State.NEEDS_HUMAN]  # `other` has one version
+
+    def turned(*states: State) -> bool:
+        desk.receiver.worker.turn(0.05)
+        return [each.state for each in desk.actions()] == list(states)
+
+    until(lambda: turned(State.EXECUTING), timeout=60, what="the reload to be held")
+    desk.receiver.people.roll_back("main", "other", None, "ann")  # which has one version
+    until(lambda: turned(State.EXECUTING, State.NEEDS_HUMAN), timeout=60, what="the other model's end")
     desk.around.serving.reloads_open.set()
     assert desk.run_until_ended().id == 2
     assert desk.actions()[0].state is State.SUCCEEDED
