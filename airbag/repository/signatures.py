@@ -21,6 +21,15 @@ class Tensor:
     dtype: str
     shape: tuple[int, ...] | None
 
+    def may_be(self, other: Tensor) -> bool:
+        """Whether nothing but lengths or a rank that one of the two leaves open tells them apart."""
+        if self.dtype != other.dtype:
+            return False
+        if self.shape is None or other.shape is None:
+            return True
+        lengths = zip(self.shape, other.shape, strict=False)
+        return len(self.shape) == len(other.shape) and all(a == b or min(a, b) < 0 for a, b in lengths)
+
     def __str__(self) -> str:
         shape = "..." if self.shape is None else ",".join("?" if size < 0 else str(size) for size in self.shape)
         return f"{self.dtype}[{shape}]"
@@ -55,10 +64,14 @@ class Signatures:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a version differs from the one that serves, in words; `breaks` when clients of the latter would notice."""
+    """How a version differs from the one that serves, in words; `breaks` when clients of the latter would notice.
+
+    `is_open`: they need not, since the two differ only in a shape that one of them leaves open.
+    """
 
     text: str
     breaks: bool
+    is_open: bool = False
 
 
 def of_map(signatures: Mapping[str, SignatureDef]) -> Signatures:
@@ -110,7 +123,8 @@ def _tensors_between(
         elif name not in old:
             yield Difference(f"{what} ({new[name]}) was added", breaks=kind == "input")
         elif old[name] != new[name]:
-            yield Difference(f"{what} changed from {old[name]} to {new[name]}", breaks=True)
+            changed = f"{what} changed from {old[name]} to {new[name]}"
+            yield Difference(changed, breaks=True, is_open=old[name].may_be(new[name]))
 
 
 def _tensors(infos: Mapping[str, TensorInfo]) -> dict[str, Tensor]:

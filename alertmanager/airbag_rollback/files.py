@@ -104,7 +104,8 @@ class Files:
         serving = self._look(suspect, number, now).signatures if suspect else None
         if serving is None or facts.signatures is None:
             return ""
-        breaking = [each.text for each in differences(serving, facts.signatures) if each.breaks]
+        found = differences(serving, facts.signatures)
+        breaking = [each.text for each in found if each.breaks and not each.is_open]
         if not breaking:
             return ""
         return (

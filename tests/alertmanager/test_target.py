@@ -123,6 +123,15 @@ def test_a_signature_that_clients_of_the_suspect_cannot_use_is_refused_with_the_
     assert flaw.endswith("Change the clients first, or release a version that takes what they send")
 
 
+def test_a_shape_that_the_suspect_leaves_open_is_no_other_signature(files: Files, tmp_path: Path) -> None:
+    put(tmp_path, 2)
+    graph = SavedModel.FromString(PLAIN)
+    outputs = graph.meta_graphs[0].signature_def["serving_default"].outputs
+    outputs["y"].tensor_shape.unknown_rank = True
+    put(tmp_path, 3, graph.SerializeToString())
+    assert files.flaw(FilesOf(tmp_path, 2, 3), NOW) == ""
+
+
 @pytest.mark.parametrize("suspect", [b"damaged", None])
 def test_a_suspect_that_cannot_be_read_says_nothing_about_signatures(
     files: Files, tmp_path: Path, suspect: bytes | None

@@ -252,7 +252,7 @@ def test_two_hundred_alerts_are_one_short_message_in_every_channel(running: Runn
     slack, pages, mails = channels.services.slack, channels.services.pagerduty, channels.mail.mails
     before = len(slack), len(pages), len(mails)
     alerts = [alert for severity in ("warning", "critical", "info") for alert in many(severity)]
-    with running(words, **{"group_wait: 5s": "group_wait: 5s"}) as alertmanager:
+    with running(words, **{"group_wait: 5s": "group_wait: 15s"}) as alertmanager:
         for step in range(2):
             ends = {"endsAt": datetime.now(UTC).isoformat()} if step else {}
             alertmanager.post(*(alert | ends for alert in alerts))
@@ -261,7 +261,7 @@ def test_two_hundred_alerts_are_one_short_message_in_every_channel(running: Runn
                 lambda wanted=wanted: min(  # type: ignore[misc]
                     len(slack) - wanted[0], len(pages) - wanted[1], len(mails) - wanted[2]
                 ) > 0,
-                what="a message in each channel", timeout=20,
+                what="a message in each channel", timeout=60,
             )  # fmt: skip
     assert not channels.services.refused
     chat = [each["attachments"][0] for each in slack[before[0] :]]

@@ -115,7 +115,7 @@ def test_a_profile_sets_the_pace_of_every_file_that_the_stack_runs_with(tmp_path
     assert prometheus["rule_files"] == [f"{stack.config}/prometheus/rules/*.yml"]
     [group] = yaml.safe_load((stack.file("prometheus/rules") / "serving.yml").read_text())["groups"]
     [alert] = [rule for rule in group["rules"] if rule.get("alert") == "AirbagErrorRatioHigh"]
-    assert (group["interval"], alert["for"]) == ("5s", "10s")
+    assert (group["interval"], alert["for"]) == ("5s", "5s")
     assert "in the last 20 s or 30 s" in alert["annotations"]["description"]
 
 

@@ -20,7 +20,7 @@ from tests.fakes.wait import until
 
 def drill(stack: Stack) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "airbag", "drill", MODEL, "--receiver.url", stack.url("receiver")]
-    command += ["--token-file", str(stack.run / "secrets" / "operator")]
+    command += ["--token-file", str(stack.operator_token_file)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -34,11 +34,6 @@ def serves_for(stack: Stack, version: int) -> float:
 @pytest.mark.story
 def test_a_drill_passes_every_stage_and_says_which_one_it_does_not_pass(stack: Stack, releases: Path) -> None:
     """Given a good release over a proven version, when a drill is ordered, it passes; without Prometheus it says so."""
-    token = stack.run / "secrets" / "operator"
-    token.write_text("the-operators-own-token-which-is-long")
-    policy = stack.file("alertmanager/policy.yml")
-    access = f"access: {{tokens: [{{name: ada, role: operator, token: {{file: {token}}}}}]}}\n"
-    policy.write_text(policy.read_text() + access)
     config = ModelConfigFile(stack.store / "models.config")
     with running(stack) as processes:
         until(lambda: serves_for(stack, 2) > 11, timeout=90, what="proof of version 2", every=0.5)

@@ -8,6 +8,7 @@ import pytest
 
 from airbag.repository import Signatures, compatible, differences, of_map
 from airbag.repository.saved_model import read_model
+from airbag.repository.signatures import Tensor
 from airbag.serving.proto.tfs_pb2 import DataType, SignatureDef, SignatureDefMap, TensorInfo, TensorShapeProto
 from tests.fakes import saved_models
 
@@ -88,3 +89,22 @@ def test_a_signature_may_be_added_and_not_taken_away() -> None:
 def test_a_type_without_a_name_here_is_told_by_its_number() -> None:
     info = TensorInfo.FromString(b"\x10\x15")  # field 2 is 21
     assert str(signatures({"x": info}).by_name["serving_default"].inputs["x"]) == "type21[]"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "may_be"),
+    [
+        ((2, 3), (2, 3), True),
+        ((-1, 3), (2, 3), True),
+        ((2, 3), (2, -1), True),
+        (None, (2, 3), True),
+        ((2,), None, True),
+        ((2, 3), (2, 4), False),
+        ((-1,), (2, 3), False),
+    ],
+)
+def test_a_shape_that_one_side_leaves_open_may_be_the_other_s(
+    one: tuple[int, ...] | None, other: tuple[int, ...] | None, may_be: bool
+) -> None:
+    assert Tensor("float", one).may_be(Tensor("float", other)) is may_be
+    assert not Tensor("float", one).may_be(Tensor("int64", other))
