@@ -21,7 +21,8 @@ _LOOKS_MAX = 240
 
 REQUESTS = 'sum(model_version:airbag_tfs_requests:increase$window{serving="$serving",model_name="$model"})'
 REQUESTS_LATELY = REQUESTS.replace("$window", "$burst")
-REQUESTS_THEN = f"avg_over_time({REQUESTS}[5m:5s])"
+REQUESTS_THEN = f"max_over_time({REQUESTS}[5m:5s])"
+"""The most that it bore: an average of minutes in which it began to serve is less than what it got."""
 INPUTS = (
     "sum by (feature, ref, bin) (increase(airbag_quality_feature_le_total{"
     'serving="$serving",model_name="$model",model_version="$version",feature!="score"}[5m]))'
