@@ -33,7 +33,7 @@ def problems(policy: Policy) -> list[Problem]:
 
 def longest_step(policy: Policy) -> float:
     """Seconds that scripts may keep one step busy: it looks, applies, and looks again, each as long as a script may."""
-    return max((3 * (each.timeout + each.grace) for each in policy.landings.values()), default=0.0)
+    return max((3 * policy.longest_step(name) for name in policy.landings), default=0.0)
 
 
 def unusable(script: Path) -> list[Problem]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from airbag.errors import AirbagError, Unreachable
+from airbag.errors import AirbagError
 from airbag_rollback.commands.client import Client, for_receiver
 from airbag_rollback.commands.finding import place_of
+from airbag_rollback.commands.follow import until_ended
 from airbag_rollback.commands.texts import line_of, print_json
-from airbag_rollback.engine.states import ENDED
 
 _EVERY = 0.1
-_AWAY = 60.0
 
 
 class DrillFailed(AirbagError):
@@ -74,24 +72,9 @@ def _judge(found: dict[str, Any]) -> None:
 
 
 def _seen(client: Client, action_id: int) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """The drill again and again, each time with the stages that are new, until it has ended.
-
-    A receiver that is away meanwhile is waited for.
-    """
+    """The drill again and again, each time with the stages that are new, until it has ended."""
     shown: set[str] = set()
-    heard_at = time.monotonic()
-    while True:
-        try:
-            found = client.get(f"/v1/drills/{action_id}")
-            heard_at = time.monotonic()
-        except Unreachable:
-            if time.monotonic() - heard_at > _AWAY:
-                raise
-            time.sleep(_EVERY)
-            continue
+    for found in until_ended(client, f"/v1/drills/{action_id}", _EVERY):
         passed = [each for each in found["stages"] if each["at"] is not None and each["name"] not in shown]
         shown |= {each["name"] for each in passed}
         yield found, passed
-        if found["state"] in ENDED:
-            return
-        time.sleep(_EVERY)

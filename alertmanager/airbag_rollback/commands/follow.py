@@ -46,22 +46,30 @@ def follow(client: Client, action_id: int, *, quiet: bool = False) -> dict[str, 
     return action
 
 
-def _seen(client: Client, action_id: int) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """The action again and again, each time with the events that are new, until it has ended."""
-    shown = 0
+def until_ended(client: Client, path: str, every: float = _EVERY) -> Iterator[dict[str, Any]]:
+    """What the receiver answers at `path`, again and again, until its state is an end.
+
+    A receiver that is away meanwhile is waited for, a minute at most; then Unreachable.
+    """
     heard_at = time.monotonic()
     while True:
         try:
-            action = client.get(f"/v1/actions/{action_id}")
-            heard_at = time.monotonic()
+            found = client.get(path)
         except Unreachable:
             if time.monotonic() - heard_at > _AWAY:
                 raise
-            time.sleep(_EVERY)
-            continue
+        else:
+            heard_at = time.monotonic()
+            yield found
+            if found["state"] in ENDED:
+                return
+        time.sleep(every)
+
+
+def _seen(client: Client, action_id: int) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """The action again and again, each time with the events that are new, until it has ended."""
+    shown = 0
+    for action in until_ended(client, f"/v1/actions/{action_id}"):
         events = action.pop("events")
         yield action, events[shown:]
         shown = len(events)
-        if action["state"] in ENDED:
-            return
-        time.sleep(_EVERY)
