@@ -207,15 +207,11 @@ def _cause_seen_at(action: Action) -> float | None:
 
 def _candidates(served: list[Served], view: ModelView, quarantined: Mapping[int, str]) -> list[Candidate]:
     known = {each.version: each for each in served}
-    nothing = Served(0, 0.0, rolled_back=False, last_until=None)
-    found = []
-    for version in set(known) | view.available | (view.on_disk or frozenset()):
-        has = known.get(version, nothing)
-        against = quarantined.get(version, "")
-        found.append(
-            Candidate(version, has.soak, has.rolled_back, view.present(version), has.requests, has.was_bad, against)
-        )
-    return found
+    versions = set(known) | view.available | (view.on_disk or frozenset())
+    return [
+        known.get(each, Served.never(each)).candidate(view.present(each), quarantined.get(each, ""))
+        for each in versions
+    ]
 
 
 def _with_flaws(

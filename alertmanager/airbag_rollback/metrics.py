@@ -25,7 +25,9 @@ KNOWN_OUTCOMES = {
         "outside_release_window", "release_unknown", "no_eligible_target", "nothing_serves", "no_model_config_file",
         "paused", "frozen", "cool_down", "budget", "breaker", "approval_expired", "switch_unverified",
         "changed_by_others", "ineffective", "outcome_unverified", "busy", "stuck", "file_locked", "file_changed",
-        "servers_moving", "serving_gone", "landing_gone",
+        "servers_moving", "serving_gone", "landing_gone", "monitoring_silent", "undecided", "model_store",
+        "no_base_path", "newer_version", "wrong_policy", "wrong_routing", "unknown_label", "wrong_label",
+        "script_refused", "script_unusable", "script_answer", "script_timeout", "script_busy", "script_not_now",
     ),
 }  # fmt: skip
 STAGES = ("detected", "decided", "acted", "available", "recovered")

@@ -17,7 +17,8 @@ from airbag_rollback.prometheus import Prometheus, Row
 
 log = logging.getLogger("airbag.receiver.prove")
 
-EVERY = 15.0
+EVERY = 5.0
+"""Seconds between two notes, where that spans two scrapes."""
 _MISSED_MAX = 300.0
 """Seconds that one note makes up for at most: what was answered before, while Prometheus was away, is not counted."""
 
@@ -58,7 +59,7 @@ class Prover(threading.Thread):
         self._ending.set()
 
     def run(self) -> None:
-        while not self._ending.wait(self._every):
+        while not self._ending.wait(max(self._every, self._two_scrapes())):
             self.turn()
 
     def turn(self) -> None:
@@ -80,7 +81,7 @@ class Prover(threading.Thread):
         settings, now = self._settings(), self._clock.now()
         prometheus, pace = self._prometheus(settings.policy.prometheus_url), settings.servings.rules.pace
         since = now - self._every if self._noted_at is None else max(self._noted_at, now - _MISSED_MAX)
-        seconds = max(math.ceil(now - since), math.ceil(2 * parse_duration(pace.interval)))
+        seconds = math.ceil(max(now - since, self._two_scrapes()))
         answered = _by_version(prometheus.vector(ANSWERED.replace("$range", str(seconds))))
         standing = _by_version(prometheus.vector(STANDING.replace("$window", pace.window)))
         self._journal.ledger.note(
@@ -91,6 +92,10 @@ class Prover(threading.Thread):
             now,
         )
         self._noted_at = now
+
+    def _two_scrapes(self) -> float:
+        """The least span, in seconds, of which Prometheus can say how many answers it brought."""
+        return 2 * parse_duration(self._settings().servings.rules.pace.interval)
 
     def _prometheus(self, url: str) -> Prometheus:
         if self._asked is None or self._asked[0] != url:

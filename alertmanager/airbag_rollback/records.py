@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from airbag_rollback.engine.states import Source, State
+from airbag_rollback.engine.target import Candidate
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,17 @@ class Served:
     def was_bad(self) -> bool:
         """Whether it was bad when it was last seen at work."""
         return self.bad_at is not None and self.bad_at >= (self.good_at or 0.0)
+
+    @classmethod
+    def never(cls, version: int) -> Served:
+        """What is known of a version that never served."""
+        return cls(version, 0.0, rolled_back=False, last_until=None)
+
+    def candidate(self, present: bool | None, quarantined: str = "") -> Candidate:
+        """The same as a version to go back to; `present` is what the model store says."""
+        return Candidate(
+            self.version, self.soak, self.rolled_back, present, self.requests, self.was_bad, quarantined
+        )  # fmt: skip
 
 
 def action_key(suspect: Suspect, epoch: int) -> str:

@@ -27,11 +27,12 @@ from airbag.serving.groups import Retention, ServingGroup, Servings
 from airbag.serving.model_config import ModelConfigFile, policy_of
 from airbag.serving.proto.tfs_pb2 import ModelConfig
 from airbag.serving.reader import Reader
-from airbag_rollback.engine.target import Candidate, Rules, choose
+from airbag_rollback.engine.target import Rules, choose
 from airbag_rollback.journal import JournalError
 from airbag_rollback.journal.peek import Peek, peek
 from airbag_rollback.look import Lookout, ModelView, endpoint
 from airbag_rollback.policy import Policy
+from airbag_rollback.records import Served
 
 
 class NotVisible(AirbagError):
@@ -185,14 +186,9 @@ class Store:
             return Uses(unknown=f"the receiver is at work on {name.group.name}/{name.model}: {busy}")
         served = {each.version: each for each in journal.ledger.served(name.group.name, name.model, self.now())}
         candidates = [
-            Candidate(
-                version, served[version].soak, served[version].rolled_back, facts.complete, served[version].requests,
-                served[version].was_bad,
-            )
-            if version in served
-            else Candidate(version, present=facts.complete)
+            served.get(version, Served.never(version)).candidate(facts.complete)
             for version, facts in repository.versions.items()
-        ]  # fmt: skip
+        ]
         rules = Rules(self.policy.soak_min, self.policy.requests_min)
         choices = (choose(candidates, suspect, rules).target for suspect in view.serves)
         return Uses(targets=frozenset(target for target in choices if target is not None))

@@ -50,6 +50,7 @@ class Action:
 
     state: str
     reason: str
+    text: str
     alert_at: float | None
     received_at: float | None
     decided_at: float | None
@@ -136,7 +137,7 @@ def _lost(story: Story) -> int:
 
 def _broken(story: Story, lost: int, ended: float | None, before: float | None, after: float | None) -> Iterable[str]:
     if story.action.state != "SUCCEEDED":
-        yield f"the receiver ended at {story.action.state}: {story.action.reason}"
+        yield f"the receiver ended at {story.action.state}: {story.action.text}"
     if story.ending.serving_version != story.from_version:
         yield f"version {story.ending.serving_version} serves, not {story.from_version}"
     if story.to_version in story.ending.configured_versions:

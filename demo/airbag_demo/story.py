@@ -98,13 +98,14 @@ def tell(fault: str, stack: Stack, processes: Processes, releases: Path, client:
 
     watch.stage(f"version {GOOD} serves; one round of {rows} rows shows how good it is")
     wait(max(one_round, window(stack)) + 1)
+    wait(60, lambda: proven(stack))
     publish(releases / "faults" / fault, stack.store / MODEL, BAD)
     watch.stage(f"version {BAD} is released (its fault: {fault})")
     released_at = time.time()
     release(stack, BAD)
     follow = _Follow(stack, watch.stage)
     wait(60 + 2 * window(stack), follow.to_the_end)
-    action = follow.action or Action("NONE", "the receiver was never called", *[None] * 6)
+    action = follow.action or Action("NONE", "", "the receiver was never called", *[None] * 6)
     watch.stage("one more round of rows shows how good the server is now")
     wait(one_round + 2)
     wait(10, lambda: people_told(stack))
@@ -124,7 +125,7 @@ class _Follow:
         """Look once; whether the action has ended."""
         found = latest_action(self._stack)
         if found and (self.action is None or found.state != self.action.state):
-            self._tell(STATES.get(found.state, f"the receiver is at {found.state}: {found.reason}"))
+            self._tell(STATES.get(found.state, f"the receiver is at {found.state}: {found.text}"))
         self.action = found or self.action
         return self.action is not None and self.action.state in TERMINAL
 
@@ -146,14 +147,26 @@ def release(stack: Stack, version: int) -> None:
 
 def actions(stack: Stack) -> list[dict[str, Any]]:  # Any: JSON
     """What the receiver has done and is doing, the newest first; empty while it does not answer."""
+    return list(_ask(stack, "actions").get("actions", []))
+
+
+def proven(stack: Stack) -> bool:
+    """Whether the receiver has seen the good version answer well, so that it would go back to it."""
+    [group] = load_servings(stack.file("exporters/exporters.yml")).servings
+    versions = _ask(stack, f"models/{group.name}/{MODEL}/versions").get("versions", [])
+    return any(each["version"] == GOOD and each["verdict"] == "good" for each in versions)
+
+
+def _ask(stack: Stack, path: str) -> dict[str, Any]:  # Any: JSON
+    """What the receiver's API answers under `/v1/`; empty while it does not answer."""
     token = stack.operator_token_file.read_text().strip()
     try:
         answer = requests.get(
-            stack.url("receiver") + "/v1/actions", headers={"Authorization": f"Bearer {token}"}, timeout=2
+            f"{stack.url('receiver')}/v1/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=2
         )
     except requests.RequestException:
-        return []
-    return list(answer.json()["actions"]) if answer.ok else []
+        return {}
+    return dict(answer.json()) if answer.ok else {}
 
 
 def latest_action(stack: Stack) -> Action | None:
@@ -162,7 +175,17 @@ def latest_action(stack: Stack) -> Action | None:
     found.sort(key=lambda each: (each["state"] != "SUPPRESSED", each["received_at"] or 0))
     if not found:
         return None
-    fields = ("state", "reason", "alert_at", "received_at", "decided_at", "armed_at", "acted_at", "available_at")
+    fields = (
+        "state",
+        "reason",
+        "text",
+        "alert_at",
+        "received_at",
+        "decided_at",
+        "armed_at",
+        "acted_at",
+        "available_at",
+    )
     return Action(*(found[-1][field] for field in fields))
 
 

@@ -173,7 +173,7 @@ def test_two_questions_prove_the_whole_fleet(book: Book, past: tuple[str, float]
     with surroundings(tmp_path) as around:
         Prover(_settings(around, url), book.journal, SetClock(now)).note()
     requests = {version: book.of(version).requests for version in (1, 2, 3, 4, 5)}
-    assert requests == {1: pytest.approx(120, rel=0.1), 2: pytest.approx(120, rel=0.1), 3: None, 4: None, 5: None}
+    assert requests == {1: pytest.approx(40, rel=0.1), 2: pytest.approx(40, rel=0.1), 3: None, 4: None, 5: None}
     assert {version: book.of(version).bad_at for version in requests} == {1: now, 2: None, 3: None, 4: None, 5: None}
     assert {version: book.of(version).good_at for version in requests} == {1: None, 2: now, 3: None, 4: None, 5: None}
 
@@ -201,7 +201,7 @@ def test_a_note_makes_up_for_those_that_failed_and_for_no_more_than_five_minutes
         clock.time += 3600
         prover.note()
     ranges = [query.rpartition("[")[2].partition("]")[0] for query, _ in fake.asked if "increase(" in query]
-    assert ranges == ["15s", "15s", "31s", "300s"]
+    assert ranges == ["5s", "15s", "31s", "300s"]
 
 
 def test_a_standby_proves_nothing_and_what_the_leader_counted_is_not_counted_again(
@@ -218,7 +218,7 @@ def test_a_standby_proves_nothing_and_what_the_leader_counted_is_not_counted_aga
         clock.time += 100
         book.journal.database.fence = fence
         prover.turn()
-    assert "[15s]" in fake.asked[asked][0]
+    assert "[5s]" in fake.asked[asked][0]
 
 
 def test_a_prometheus_that_lies_does_not_end_the_proving(book: Book, fake: FakePrometheus, tmp_path: Path) -> None:

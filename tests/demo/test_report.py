@@ -12,7 +12,7 @@ from airbag_demo.observations import Answer, Outcome
 from airbag_demo.report import Action, Ending, Story, report, write
 
 ROWS = 10
-DONE = Action("SUCCEEDED", "", alert_at=104, received_at=104.1, decided_at=104.2, armed_at=104.3, acted_at=104.4,
+DONE = Action("SUCCEEDED", "", "", alert_at=104, received_at=104.1, decided_at=104.2, armed_at=104.3, acted_at=104.4,
               available_at=107)  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_requests_lost_count_from_the_moment_the_rollback_touches_the_server() -
 @pytest.mark.parametrize(
     ("change", "outcome"),
     [
-        ({"action": dataclasses.replace(DONE, state="NEEDS_HUMAN", reason="no target")}, "NEEDS_HUMAN: no target"),
+        ({"action": dataclasses.replace(DONE, state="NEEDS_HUMAN", text="no target")}, "NEEDS_HUMAN: no target"),
         ({"ending": Ending(3, [2], people_told=True)}, "version 3 serves, not 2"),
         ({"ending": Ending(2, [2, 3], people_told=True)}, "still names version 3"),
         ({"ending": Ending(2, [2], people_told=False)}, "nobody was told"),

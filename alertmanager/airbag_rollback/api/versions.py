@@ -63,7 +63,7 @@ def versions(receiver: Receiver, serving: str, model: str) -> values.Versions:
             loaded_on=_loaded_on(view, version), on_disk=None if view.on_disk is None else version in view.on_disk,
             quarantined=quarantined.get(version, ""), is_target=usable[:1] == [version],
             refused="it serves now" if version in view.serves else refused.get(version, ""),
-            **_proof(known.get(version)),
+            **_proof(known.get(version, Served.never(version))),
         )
         for version in sorted(there, reverse=True)
     ]  # fmt: skip
@@ -97,8 +97,7 @@ def _loaded_on(view: ModelView, version: int) -> list[str]:
     ]
 
 
-def _proof(served: Served | None) -> dict[str, object]:
-    has = served or Served(0, 0.0, rolled_back=False, last_until=None)
+def _proof(has: Served) -> dict[str, object]:
     if has.bad_at is not None and has.bad_at >= (has.good_at or 0.0):
         verdict = "bad"
     else:
