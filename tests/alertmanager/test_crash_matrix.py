@@ -12,6 +12,8 @@ from tests.fakes.crash_rows import ROWS, cells, changes
 from tests.fakes.crashing import Outcome, Row, proven_journal, run
 from tests.fakes.nursery import nursery
 
+pytestmark = pytest.mark.long
+
 Crash = Callable[[Row, Sequence[tuple[str, ...]]], list[Outcome]]
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -289,6 +290,6 @@ class Rollbacks(RuleBasedStateMachine):
 
 
 Rollbacks.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
-test_invariants_hold_in_any_order_of_events = Rollbacks.TestCase
+test_invariants_hold_in_any_order_of_events = pytest.mark.long(Rollbacks.TestCase)

@@ -16,6 +16,8 @@ from airbag_rollback.engine.states import State
 from tests.fakes.rollback import Surroundings
 from tests.fakes.scripts import SHIPPED, Stage, handle, order, use
 
+pytestmark = pytest.mark.long
+
 DVC = Path(os.environ.get("AIRBAG_TEST_DVC") or Path(__file__).parents[2] / ".cache/dvc/bin/dvc").absolute()
 
 

@@ -217,10 +217,10 @@ def test_traffic_goes_to_the_other_colour_and_no_request_is_lost(front: Front) -
     assert [each.lost for each in clients] == [[]] * 4
     assert {status for each in clients for status, _ in each.answers} == {200}
     assert sum(len(each.answers) for each in clients) > 300
-    for client in clients:
+    for client, count in zip(clients, counted, strict=True):
         colours = [colour for _, colour in client.answers]
-        assert colours == sorted(colours, reverse=True)  # green, then blue, and never green again
-        assert set(colours) == {"green", "blue"}
+        assert colours[0] == "green"
+        assert set(colours[count + 1 :]) == {"blue"}  # one request may have been on its way when blue was seen
     assert front.include() == front.conf("blue")
 
 

@@ -137,6 +137,7 @@ def switch(exporter: Exporter, reader: Reader, endpoint: Endpoint, base: Path, r
         before = now
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_fifty_switches_under_traffic_are_counted_exactly(tmp_path: Path) -> None:
     base, models_config, exporters = tmp_path / "m", tmp_path / "models.config", tmp_path / "exporters.yml"

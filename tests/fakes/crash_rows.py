@@ -125,7 +125,7 @@ ROWS = {
     for row in (
         Row("alert", State.SUCCEEDED, _BACK, frozenset({2})),
         Row(
-            "escalation", State.SUCCEEDED, (*_BACK, ((1,), None)), frozenset({1}), {"recover_within": "2s"},
+            "escalation", State.SUCCEEDED, (*_BACK, ((1,), None)), frozenset({1}), {"recover_within": "4s"},
             _second_is_bad_too,
         ),
         Row("approval", State.SUCCEEDED, _BACK, frozenset({2}), {"mode": "approve"}, drive=_approve),

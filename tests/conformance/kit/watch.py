@@ -45,6 +45,10 @@ class Watch(Loop):
         self._wire, self._name = wire, name
         self.history: list[dict[int, str]] = []
 
+    def __exit__(self, *why: type[BaseException] | BaseException | TracebackType | None) -> None:
+        super().__exit__(*why)
+        self._look()  # what came about just before the end
+
     def _look(self) -> None:
         found = self._wire.versions(self._name)
         if not self.history or found != self.history[-1]:

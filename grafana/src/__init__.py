@@ -1,0 +1,1 @@
+"""The dashboards, one module each; `python -m grafana.src.build` writes them as JSON."""
