@@ -32,7 +32,12 @@ check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated 
 	@$(BIN)/lint-imports
 	@sh -n demo/bootstrap.sh
 	@$(BIN)/airbag rules build --check
+	@$(BIN)/python -m grafana.src.build --check
 	@$(BIN)/airbag check
+
+.PHONY: dashboards
+dashboards: $(VENV)/.dev ## Write grafana/dashboards from grafana/src
+	@$(BIN)/python -m grafana.src.build
 
 # Its own servers can run side by side; a target is one server.
 .PHONY: conformance

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,16 +16,24 @@ from typing import Self
 
 from airbag.errors import StartError
 
-_PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 4000
+_BOUND = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "  # PR_SET_PDEATHSIG, SIGKILL
+    "os.getppid() == int(sys.argv[1]) or os._exit(1); os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """A hook for the child that makes Linux kill it when its parent is gone, however the parent went."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _bound_to_us(command: Sequence[str]) -> list[str]:
+    """The command, killed by Linux when this process is gone, however it went. FileNotFoundError when it is not there.
+
+    A process of its own says so before it becomes the command: a hook in the forked child would run beside gRPC's,
+    which abort it when calls are under way here.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        raise FileNotFoundError(f"there is no program {command[0]}")
+    bind = [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid())] if sys.platform.startswith("linux") else []
+    return [*bind, program, *command[1:]]
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,8 @@ class Processes:
             try:
                 # One group a child: Ctrl-C reaches us alone, and we end them in order.
                 child = subprocess.Popen(
-                    program.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                    start_new_session=True, preexec_fn=_die_with_parent(), env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                    _bound_to_us(program.command), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                    start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 )  # fmt: skip
             except OSError as error:
                 raise StartError(f"{program.name} cannot be started: {error}") from error

@@ -35,6 +35,7 @@ SHIPPED = {
     "prometheus/rules": "/etc/prometheus/rules",
     "prometheus/targets": "/etc/prometheus/targets",
     "grafana/provisioning": "/etc/grafana/provisioning",
+    "grafana/dashboards": "/etc/grafana/dashboards",
     "exporters/monitoring.config": "/etc/airbag/monitoring.config",
 }
 """Every configuration file of the stack and where docker-compose.yml mounts it."""
@@ -167,6 +168,8 @@ class Stack:
             (folder / name).write_text(replace_tokens(text, tokens))
         prometheus = self.file("prometheus/prometheus.yml")
         prometheus.write_text(rules.with_pace(settings, prometheus.read_text()))
+        sources = self.file("grafana/provisioning") / "datasources" / "airbag.yml"
+        sources.write_text(rules.with_time_interval(settings, sources.read_text()))
 
     def _copy(self, source: Path, target: Path, tokens: Mapping[str, str]) -> None:
         if source.is_dir():
@@ -261,6 +264,7 @@ class Stack:
             f"--homepath={home}",
             f"cfg:default.paths.data={self.run / 'grafana'}",
             f"cfg:default.paths.provisioning={self.file('grafana/provisioning')}",
+            f"cfg:default.dashboards.default_home_dashboard_path={self.file('grafana/dashboards')}/airbag-fleet.json",
             "cfg:default.server.http_addr=127.0.0.1",
             f"cfg:default.server.http_port={self.ports['grafana']}",
         ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from grafana.src import house, variables
-from grafana.src.house import Ask, Column, Page, number, rows, states
+from grafana.src.house import Ask, Column
+from grafana.src.page import Built, Page
+from grafana.src.panels import number, rows, states
 from grafana.src.queries import BY_MODEL, HEALTH, HEALTH_STATES, of_limit
 
 MODEL = "airbag-model"
@@ -53,7 +55,7 @@ def page() -> Page:
     return made
 
 
-def _models() -> house.Built:
+def _models() -> Built:
     slow = "model_version:airbag_tfs_slow_per_answer:ratio$verdict"
     errors = "model_version:airbag_tfs_errors_per_request:ratio$verdict"
     drift = "model_version_feature:airbag_quality_psi"
@@ -89,7 +91,7 @@ def _models() -> house.Built:
     )  # fmt: skip
 
 
-def _incidents() -> house.Built:
+def _incidents() -> Built:
     return rows(
         "Open incidents", "Alerts that fire now, worst first. Good: empty.",
         [Ask('max by (severity, alertname, serving, model_name, model_version, job, instance) '

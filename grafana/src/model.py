@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from grafana.src import house, variables
-from grafana.src.house import Ask, Page, graph, heat, number, rows, states
-from grafana.src.queries import BY_MODEL, HEALTH, HEALTH_STATES, VERSION_STATES, VERSIONS
+from grafana.src.house import Ask
+from grafana.src.page import Page
+from grafana.src.panels import graph, heat, number, rows, states
+from grafana.src.queries import HEALTH, HEALTH_STATES, VERSION_STATES, VERSIONS
 
 _OF = variables.ONE
 _REAL = f'{_OF},model_version!~"switching|multiple"'
@@ -13,13 +15,13 @@ _RATE = "sum by (model_version) (rate(airbag_tfs_requests_total{%s}[$__rate_inte
 _ERRORS = "model_version:airbag_tfs_errors_per_request:ratio$verdict{%s}"
 _SLOW = "model_version:airbag_tfs_slow_per_answer:ratio$verdict{%s}"
 _ACCURACY = "model_version:airbag_quality_accuracy:ratio$window{%s}"
-_BUCKETS = (
-    'airbag_tfs_request_duration_seconds_bucket{%s,api=~"(?i:predict|classify|regress)"}[$__rate_interval]'
-)
+_BUCKETS = 'airbag_tfs_request_duration_seconds_bucket{%s,api=~"(?i:predict|classify|regress)"}[$__rate_interval]'
 _P50 = f"histogram_quantile(0.5, sum by (model_version, le) (rate({_BUCKETS})))"
 _P99 = f"histogram_quantile(0.99, sum by (model_version, le) (rate({_BUCKETS})))"
 _LIMIT = "max(%s{" + _OF + "})"
-_VERSION_LINK = [house.link("airbag-quality", "Quality of this model", "var-serving=$serving", "var-model_name=$model_name")]
+_VERSION_LINK = [
+    house.link("airbag-quality", "Quality of this model", "var-serving=$serving", "var-model_name=$model_name")
+]
 
 
 def page() -> Page:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from grafana.src import house, variables
-from grafana.src.house import Ask, Column, Page, graph, number, rows
+from grafana.src.house import Ask, Column
+from grafana.src.page import Built, Page
+from grafana.src.panels import graph, number, rows
 
 _OF = variables.ONE
 _NOW = f'{_OF},model_version="$model_version"'
 _FEATURE = f'{_NOW},feature="$feature"'
 _V, _F, _M = "model_version:airbag_quality_", "model_version_feature:airbag_quality_", "model:airbag_quality_"
+
+_BIN = "model_version_bin:airbag_quality_score"
+_SCORED = f"sum by (prev) ({_BIN}_rows:increase$long{{{_NOW}}})"
+_RIGHT = f'sum by (prev) ({_BIN}_rows:increase$long{{{_NOW},actual="1"}})'
+_SUMS = f"{_BIN}_sum_le:increase$long{{{_NOW}}}"
+_STATED = (
+    f"sum by (prev) ({_SUMS} - on (serving, model_name, model_version, ref, prev) "
+    f'label_replace({_SUMS}, "prev", "$1", "bin", "(.*)"))'
+)
+"""Rows by the bin of their score, those of them that were right, and the sum of their scores; a bin is named by the one before it."""
 
 
 def _limit(name: str, choose: str = "max") -> Ask:
@@ -51,7 +63,7 @@ def page() -> Page:
     return made
 
 
-def _now(title: str, description: str, unit: str, record: str, *, empty: str = "no labels") -> house.Built:
+def _now(title: str, description: str, unit: str, record: str, *, empty: str = "no labels") -> Built:
     return number(title, description, unit, Ask(f"max({_V}{record}{{{_NOW}}})"), empty=empty)
 
 
@@ -109,9 +121,9 @@ def _calibration(made: Page) -> None:
         8, 9,
         rows("Reliability", "Rows by the probability that the model stated: how sure it was, and how often it was right. Good: both "
              "bars alike in each row.",
-             [Ask(_score_bins("rows"), name="Rows"), Ask(f"{_score_bins('sum')} / ({_score_bins('rows')} > 0)", name="Stated"),
-              Ask(f"{_score_bins('right')} / ({_score_bins('rows')} > 0)", name="Right")],
-             [Column("Rows", "short", decimals=0), _bar("Stated"), _bar("Right", house.GOOD)], labels=["bin"], sort="bin", ascending=True),
+             [Ask(_SCORED, name="Rows"), Ask(f"{_STATED} / ({_SCORED} > 0)", name="Stated"), Ask(f"{_RIGHT} / ({_SCORED} > 0)", name="Right")],
+             [Column("Rows", "short", decimals=0), _bar("Stated"), _bar("Right", house.GOOD)], labels=["prev"], drop=["prev"],
+             sort="Stated", ascending=True),
         graph("Calibration error", "ECE: mean gap between stated probability and share of right answers. Good: low and steady.",
               "percentunit", Ask(f"{_V}ece:ratio$long{{{_OF}}}", "{{model_version}}")),
         graph("Entropy of predictions", "How unsure the model is (mean over its answers), and how mixed the predicted classes are. "
@@ -121,13 +133,12 @@ def _calibration(made: Page) -> None:
     )  # fmt: skip
 
 
-def _score_bins(what: str) -> str:
-    return what
-
-
 def _drift(made: Page) -> None:
     psi, ks = f"{_F}psi:nats$drift_window{{{_NOW}}}", f"{_F}ks:distance$drift_window{{{_NOW}}}"
-    live, reference = "model_version_feature_bin:airbag_quality_feature_share:smoothed$drift_window", "model_version_feature_bin:airbag_quality_reference:share"
+    live, reference = (
+        "model_version_feature_bin:airbag_quality_feature_share:smoothed$drift_window",
+        "model_version_feature_bin:airbag_quality_reference:share",
+    )
     made.row("Drift: live inputs against the reference of the version")
     made.add(
         12, 11,
@@ -145,8 +156,11 @@ def _drift(made: Page) -> None:
              labels=["feature"], sort="of limit: PSI"),
         rows("Reference against live: $feature", "Share of rows in each bin of the chosen feature, in training and now; bins are "
              "quantiles of the reference. Good: both bars alike in each row.",
-             [Ask(f"max by (bin) ({reference}{{{_FEATURE}}})", name="Reference"), Ask(f"max by (bin) ({live}{{{_FEATURE}}})", name="Live")],
-             [_bar("Reference", house.NONE), _bar("Live", house.DRIFT)], labels=["bin"], sort="bin", ascending=True),
+             [Ask(f'max by (prev) (label_replace(airbag_quality_reference_edge{{{_FEATURE}}}, "prev", "$1", "bin", "(.*)"))', name="From"),
+              Ask(f"max by (prev, category) ({reference}{{{_FEATURE}}})", name="Reference"),
+              Ask(f"max by (prev, category) ({live}{{{_FEATURE}}})", name="Live")],
+             [Column("From", "none", decimals=3), _bar("Reference", house.NONE), _bar("Live", house.DRIFT)],
+             labels=["prev", "category"], sort="prev", ascending=True),
     )  # fmt: skip
     made.add(
         8, house.GRAPH,
@@ -171,7 +185,7 @@ def _labels(made: Page) -> None:
         graph("Labelled share", "Labels that came, as a share of the predictions made. Good: steady.", "percentunit",
               Ask(f"{_V}labelled_per_prediction:ratio$long{{{_OF}}}", "{{model_version}}")),
         graph("Waiting for labels", "Predictions that wait for their label. Good: steady.", "short",
-              Ask(f"sum(airbag_quality_pending_predictions)", "waiting")),
+              Ask("sum(airbag_quality_pending_predictions)", "waiting")),
     )  # fmt: skip
 
 

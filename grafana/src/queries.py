@@ -20,7 +20,9 @@ HEALTH_STATES = ((0, "good", GOOD), (1, "warning", WARN), (2, "critical", BAD), 
 _STATES = (("START", 1), ("LOADING", 2), ("AVAILABLE", 3), ("UNLOADING", 4), ("END", 5))
 VERSIONS = (
     "max by (model_version) ("
-    + " or ".join(f'{value} * (airbag_tfs_model_version_state{{state="{state}",%(of)s}} == 1)' for state, value in _STATES)
+    + " or ".join(
+        f'{value} * (airbag_tfs_model_version_state{{state="{state}",%(of)s}} == 1)' for state, value in _STATES
+    )
     + " or 6 * (airbag_tfs_model_version_error{%(of)s} == 1)"
     + ' or 7 * (count by (model_version) (count_values("model_version", airbag_tfs_default_version{%(of)s})) > 0))'
 )

@@ -63,6 +63,11 @@ def quality_window() -> builders.QueryVariable:
     return window("window", "Window", "model_version:airbag_quality_accuracy:ratio")
 
 
+def long_window() -> builders.QueryVariable:
+    """The windows of what needs more rows than a verdict does."""
+    return window("long", "Long window", "model_version:airbag_quality_ece:ratio")
+
+
 def drift_window() -> builders.QueryVariable:
     """The windows of drift."""
     return window("drift_window", "Drift window", "model_version_feature:airbag_quality_psi:nats")
@@ -77,4 +82,7 @@ def _query(name: str, label: str, query: str, *, regex: str = "", several: bool 
     made = builders.QueryVariable(name).label(label).query(query).datasource(SOURCE)
     made = made.refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(dashboard.VariableSort.DISABLED)
     made = made.regex(regex) if regex else made.sort(dashboard.VariableSort.NATURAL_ASC)
-    return made.multi(True).include_all(True).all_value(".+") if several else made
+    if not several:
+        return made
+    every = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
+    return made.multi(True).include_all(True).all_value(".+").current(every)

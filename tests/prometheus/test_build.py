@@ -18,11 +18,14 @@ from tests.fakes.binaries import ROOT, run
 SOURCE = ROOT / "prometheus" / "src"
 PROMETHEUS = ROOT / "prometheus" / "prometheus.yml"
 CONFIG = ROOT / "exporters" / "exporters.yml"
+SOURCES = ROOT / "grafana" / "provisioning" / "datasources" / "airbag.yml"
 
 
-def _build(folder: Path, *more: str, config: Path = CONFIG, prometheus: Path = PROMETHEUS) -> str:
+def _build(
+    folder: Path, *more: str, config: Path = CONFIG, prometheus: Path = PROMETHEUS, sources: Path = SOURCES
+) -> str:
     arguments = ["build", "--config.file", config, "--source-folder", SOURCE, "--output-folder", folder, *more]
-    arguments += ["--prometheus.file", prometheus]
+    arguments += ["--prometheus.file", prometheus, "--datasource.file", sources]
     return CliRunner().invoke(rules, list(map(str, arguments)), catch_exceptions=False).output
 
 
@@ -108,21 +111,29 @@ def test_the_relaxed_profile_leaves_nothing_of_the_fast_one() -> None:
         assert not re.findall(r"15s|15 s|\b2s\b|\$\{", files[name])
 
 
-def test_only_the_two_intervals_of_prometheus_yml_are_touched(tmp_path: Path) -> None:
-    prometheus, output = tmp_path / "prometheus.yml", tmp_path / "rules"
+def test_only_the_intervals_of_prometheus_yml_and_of_grafanas_data_source_are_touched(tmp_path: Path) -> None:
+    prometheus, sources, output = tmp_path / "prometheus.yml", tmp_path / "sources.yml", tmp_path / "rules"
     prometheus.write_text(PROMETHEUS.read_text())
+    sources.write_text(SOURCES.read_text())
     output.mkdir()
     config = _config(tmp_path, "{profile: relaxed}")
-    assert f"  {prometheus}\n" in _build(output, config=config, prometheus=prometheus)
-    changed = [
-        pair
-        for pair in zip(PROMETHEUS.read_text().splitlines(), prometheus.read_text().splitlines(), strict=True)
-        if pair[0] != pair[1]
-    ]
-    assert changed == [
+    said = _build(output, config=config, prometheus=prometheus, sources=sources)
+    assert f"  {prometheus}\n" in said
+    assert f"  {sources}\n" in said
+    assert _changed(PROMETHEUS, prometheus) == [
         ("  scrape_interval: 1s", "  scrape_interval: 5s"),
         ("  evaluation_interval: 1s", "  evaluation_interval: 5s"),
     ]
+    assert _changed(SOURCES, sources) == [("      timeInterval: 1s", "      timeInterval: 5s")]
+
+
+def _changed(one: Path, other: Path) -> list[tuple[str, str]]:
+    pairs = zip(one.read_text().splitlines(), other.read_text().splitlines(), strict=True)
+    return [(before, after) for before, after in pairs if before != after]
+
+
+def test_without_grafana_the_rules_are_written_all_the_same(tmp_path: Path) -> None:
+    assert "files written" in _build(tmp_path, sources=tmp_path / "gone.yml")
 
 
 def test_alerts_that_go_to_no_file_are_refused() -> None:

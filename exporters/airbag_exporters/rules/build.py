@@ -15,6 +15,7 @@ from airbag_exporters.rules.write import text
 _USED = re.compile(r"\b(?:model|pipeline)\w*:airbag_\w+:\w+")
 _RECORDED = re.compile(r"(?m)^ *- record: (\S+)")
 _TOKEN = re.compile(r"\$\{(\w+)\}")  # Prometheus' own templates have no `${`
+_TIME_INTERVAL = re.compile(r"(?m)^( +timeInterval:) \S+")
 _PACE = re.compile(r"(?m)^(  (?:scrape|evaluation)_interval:) \S+")
 
 
@@ -43,6 +44,11 @@ def with_pace(settings: RuleSettings, prometheus: str) -> str:
     """The text of prometheus.yml with the profile's intervals in its section `global`, and nothing else changed."""
     before, section, rest = prometheus.partition("global:\n")
     return before + section + _PACE.sub(rf"\1 {settings.pace.interval}", rest, count=2)
+
+
+def with_time_interval(settings: RuleSettings, data_sources: str) -> str:
+    """The text of Grafana's data sources with the profile's scrape interval, from which `$__rate_interval` follows."""
+    return _TIME_INTERVAL.sub(rf"\1 {settings.pace.interval}", data_sources)
 
 
 def _filled(settings: RuleSettings, written: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:

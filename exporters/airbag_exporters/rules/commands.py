@@ -10,7 +10,7 @@ from airbag.config import load
 from airbag.errors import ConfigError, Problem
 from airbag_exporters.config import ExportersConfig
 from airbag_exporters.rules.build import build as build_files
-from airbag_exporters.rules.build import read_written, stale, with_pace, write
+from airbag_exporters.rules.build import read_written, stale, with_pace, with_time_interval, write
 
 
 @click.group()
@@ -28,13 +28,25 @@ def rules() -> None:
 @click.option("--prometheus.file", "prometheus_file", type=click.Path(path_type=Path, dir_okay=False, exists=True),
               default="prometheus/prometheus.yml", show_default=True,
               help="Gets the profile's scrape and evaluation interval; nothing else in it is touched.")  # fmt: skip
+@click.option("--datasource.file", "datasource_file", type=click.Path(path_type=Path, dir_okay=False),
+              default="grafana/provisioning/datasources/airbag.yml", show_default=True,
+              help="Gets the scrape interval, so that Grafana smooths no fault away; may be absent.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Write nothing; fail when the files are not what would be written.")
-def build(config_file: Path, source_folder: Path, output_folder: Path, prometheus_file: Path, check: bool) -> None:
-    """Write the rule files, and the intervals in prometheus.yml, for the configured profile and windows."""
+def build(
+    config_file: Path,
+    source_folder: Path,
+    output_folder: Path,
+    prometheus_file: Path,
+    datasource_file: Path,
+    check: bool,
+) -> None:
+    """Write the rule files, and the intervals in prometheus.yml and Grafana, for the configured profile and windows."""
     settings = load(config_file, ExportersConfig).rules
     texts = build_files(settings, read_written(source_folder))
     files = {output_folder / name: text for name, text in texts.items()}
     files[prometheus_file] = with_pace(settings, prometheus_file.read_text(encoding="utf-8"))
+    if datasource_file.exists():
+        files[datasource_file] = with_time_interval(settings, datasource_file.read_text(encoding="utf-8"))
     others = stale(files)
     if check:
         if others:
