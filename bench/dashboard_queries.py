@@ -1,6 +1,6 @@
 """How long Prometheus takes for every query of every dashboard at 100 models with 3 versions each.
 
-Each is asked as its panel asks it, with the variables as they stand when one opens the dashboard: the tables and numbers
+Each is asked as its panel asks it, with the variables as they stand when one opens the dashboard: tables and numbers
 of this moment, the graphs with a point for each second of the last five minutes. Of five answers the one in the middle
 counts, as Prometheus itself times them. Prints the ten slowest and one JSON object as its last line.
 """
@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench._fleet import fleet  # noqa: E402 - beside us
-from bench._report import Measured, report  # noqa: E402
-from bench._stack import say  # noqa: E402
-from tests.fakes.dashboards import Source, dashboards, filled  # noqa: E402
+from bench._fleet import fleet
+from bench._report import Measured, report
+from bench._stack import say
+from tests.fakes.dashboards import Source, dashboards, filled
 
 WARM_UP, TIMES = 330.0, 5
 

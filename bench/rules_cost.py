@@ -25,9 +25,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench._fleet import fleet, page_of  # noqa: E402 - beside us
-from bench._report import Measured, report  # noqa: E402
-from bench._stack import Running, say  # noqa: E402
+from bench._fleet import fleet, page_of
+from bench._report import Measured, report
+from bench._stack import Running, say
 
 WARM_UP, MEASURED, EVERY = 300.0, 120.0, 5.0
 VERDICTS = {"airbag-serving", "airbag-quality"}
