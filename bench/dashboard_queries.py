@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench._fleet import fleet
 from bench._report import Measured, report
 from bench._stack import say
-from tests.fakes.dashboards import Source, dashboards, filled
+from tests.fakes.dashboards import Source, asked, dashboards
 
 WARM_UP, TIMES = 330.0, 5
 
@@ -52,7 +52,7 @@ def measured(source: Source) -> tuple[dict[str, float], list[str]]:
     for dashboard in dashboards():
         values = source.values(dashboard)
         for query in dashboard.queries():
-            expr, now = filled(query.expr, values), time.time()
+            expr, now = asked(query, values), time.time()
             rows = source.query(expr) if query.instant else source.over_time(expr, now)
             panel = query.where.rpartition(": ")[0]
             filled_panels[panel] = filled_panels.get(panel, False) or bool(rows)

@@ -62,7 +62,7 @@ def _models() -> Built:
     accuracy = "model_version:airbag_quality_accuracy:ratio$window"
     share = {"unit": "percentunit", "gauge": True, "levels": house.OF_LIMIT, "width": 105}
     return rows(
-        "Models",
+        "Fleet",
         "A row for each model. The bars show how much of what exporters.yml allows is used up: at 100 % the alert's threshold "
         "is crossed. Good: short green bars. Click a model to open it.",
         [

@@ -40,7 +40,7 @@ def graph(
     panel = panel.min(low) if low is not None else panel
     panel = panel.max(high) if high is not None else panel
     if bars:
-        panel = panel.draw_style(common.GraphDrawStyle.BARS)
+        panel = panel.draw_style(common.GraphDrawStyle.BARS).interval("1m")  # a bar counts what came in its width
     if stacked:
         panel = panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL))
     if levels:

@@ -41,7 +41,7 @@ def page() -> Page:
         graph("Age of the newest data", "How old the newest data is. Good: a low saw tooth, below the dashed line.", "s",
               Ask(_DELAY, "{{pipeline}}"), Ask(_DELAY_MAX, "limit of {{pipeline}}")),
         graph("Success", "Share of runs and tasks that succeeded, hour by hour. Good: above the dashed line.", "percentunit",
-              Ask(f"min by (pipeline, task) (pipeline:airbag_pipeline_success:ratio1h{{{_OF}}})", "{{pipeline}} {{task}}"),
+              Ask(f"min by (pipeline) (pipeline:airbag_pipeline_success:ratio1h{{{_OF}}})", "{{pipeline}}"),
               Ask(f"min by (pipeline) (airbag_pipeline_success_ratio_min{{{_OF}}})", "limit of {{pipeline}}"), high=1),
         graph("Rows against usual", "Rows a second, and what was usual at this hour. Good: the lines lie together.", "rowsps",
               Ask(f"sum by (pipeline) (pipeline:airbag_pipeline_rows:rate1h{{{_OF}}})", "{{pipeline}}"),

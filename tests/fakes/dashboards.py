@@ -26,6 +26,7 @@ class Query:
     expr: str
     legend: str = ""
     instant: bool = False
+    interval: str = "1s"
 
 
 @dataclass
@@ -66,7 +67,8 @@ class Dashboard:
         for panel in self.panels:
             for target in panel.get("targets", []):
                 where = f"{self.uid}: {panel['title']}: {target['refId']}"
-                yield Query(where, target["expr"], target.get("legendFormat", ""), bool(target.get("instant")))
+                legend, interval = target.get("legendFormat", ""), panel.get("interval") or "1s"
+                yield Query(where, target["expr"], legend, bool(target.get("instant")), interval)
         for mark in self.body["annotations"]["list"]:
             text = f"{mark['titleFormat']} {mark['textFormat']}"
             yield Query(f"{self.uid}: annotation {mark['name']}", mark["expr"], text)
@@ -76,12 +78,17 @@ def dashboards() -> list[Dashboard]:
     return [Dashboard(path) for path in FILES]
 
 
+def asked(query: Query, values: dict[str, str]) -> str:
+    """What the panel asks Prometheus."""
+    return filled(query.expr, values | {"__interval": query.interval})
+
+
 def filled(text: str, values: dict[str, str]) -> str:
     """With the variables replaced as Grafana does, by name; KeyError for one that nobody has."""
     return _NAME.sub(lambda found: values[found[1] or found[2]], text)
 
 
-BUILT_IN = {"__rate_interval": "4s", "__interval": "1s", "__range": "300s"}
+BUILT_IN = {"__rate_interval": "4s", "__range": "300s"}
 """What Grafana fills in itself: with scrapes every second, and the last five minutes shown."""
 
 

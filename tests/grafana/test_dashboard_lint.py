@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard as Model
 from grafana.src import house
 from grafana.src.build import PAGES, files
 from grafana.src.page import shown
-from tests.fakes.dashboards import BUILT_IN, ROOT, Dashboard, dashboards, filled
+from tests.fakes.dashboards import BUILT_IN, ROOT, Dashboard, asked, dashboards
 
 ALL = dashboards()
 GRAPHS = {"stat", "timeseries", "gauge"}
@@ -39,7 +39,7 @@ def exprs(dashboard: Dashboard) -> Iterator[tuple[str, str]]:
         "verdict": "15s", "latency": "5m", "window": "5m", "long": "5m", "drift_window": "15m",
     }  # fmt: skip
     for query in dashboard.queries():
-        yield query.where, filled(query.expr, values | BUILT_IN)
+        yield query.where, asked(query, values | BUILT_IN)
 
 
 def selectors(tree: Any) -> Iterator[tuple[Any, Any]]:

@@ -18,7 +18,7 @@ from airbag_demo.ports import free_ports
 from airbag_demo.releases import MODEL, publish
 from airbag_demo.stack import Stack, running
 from airbag_demo.story import actions, fill_store, proven, release, traffic
-from tests.fakes.dashboards import Dashboard, Source, dashboards, filled
+from tests.fakes.dashboards import Dashboard, Source, asked, dashboards
 from tests.fakes.wait import until
 
 ROOT = Path(__file__).parents[2]
@@ -55,9 +55,11 @@ def lived(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         held.enter_context(running(stack))
         held.enter_context(traffic(stack, releases))
         begun = time.monotonic()
-        until(lambda: proven(stack), timeout=90, what="proof of version 2", every=0.5)
+        until(lambda: time.monotonic() - begun > LIVED / 3 and proven(stack), timeout=90, what="proof of 2", every=0.5)
         publish(releases / "good" / "2", stack.store / MODEL, 3)
         release(stack, 3)
+        prometheus = Source(stack.url("prometheus"))
+        until(lambda: prometheus.query("airbag_tfs_default_version == 3"), timeout=60, what="version 3", every=0.5)
         drill = [sys.executable, "-m", "airbag", "drill", MODEL, "--receiver.url", stack.url("receiver")]
         done = subprocess.run(
             [*drill, "--token-file", str(stack.operator_token_file)],
@@ -71,8 +73,9 @@ def lived(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         publish(releases / "faults" / "accuracy", stack.store / MODEL, 4)
         release(stack, 4)
         until(lambda: _rolled_back(stack), timeout=120, what="the rollback of version 4", every=0.5)
-        prometheus = Source(stack.url("prometheus"))
         until(lambda: prometheus.query("airbag_rollback_last_action_timestamp_seconds"), what="its mark", every=0.5)
+        drift = "model_version_feature:airbag_quality_psi:nats15m"
+        until(lambda: prometheus.query(drift), timeout=180, what="a look at drift, which comes once a minute", every=1)
         yield Lived(stack, prometheus, time.time())
 
 
@@ -101,10 +104,10 @@ def test_every_query_has_data_with_the_labels_that_its_legend_and_its_links_name
     links = _links(dashboard)
     wrong, empty = [], []
     for query in dashboard.queries():
-        expr = filled(query.expr, values)
+        expr = asked(query, values)
         rows = lived.prometheus.query(expr) if query.instant else lived.prometheus.over_time(expr, lived.now)
         if not rows:
-            empty.append(query.where)
+            empty.append(f"{query.where}: {expr}")
         needed = set(re.findall(r"\{\{(\w+)\}\}", query.legend)) | links.get(query.where.split(": ")[1], set())
         wrong += [
             f"{query.where} lacks {needed - set(row['metric'])}" for row in rows[:50] if needed - set(row["metric"])
@@ -118,9 +121,9 @@ def test_every_query_has_data_with_the_labels_that_its_legend_and_its_links_name
 def test_one_change_in_exporters_yml_moves_the_alert_the_line_and_the_colour(lived: Lived) -> None:
     [fleet] = [each for each in dashboards() if each.uid == "airbag-fleet"]
     [model] = [each for each in dashboards() if each.uid == "airbag-model"]
-    cells = {query.where: filled(query.expr, lived.prometheus.values(fleet)) for query in fleet.queries()}
+    cells = {query.where: asked(query, lived.prometheus.values(fleet)) for query in fleet.queries()}
     lines = [query for query in model.queries() if "Accuracy of $now" in query.where and query.legend == "limit"]
-    line, cell = filled(lines[0].expr, lived.prometheus.values(model)), cells["airbag-fleet: Models: of limit: wrong"]
+    line, cell = asked(lines[0], lived.prometheus.values(model)), cells["airbag-fleet: Fleet: of limit: wrong"]
 
     def value(expr: str) -> float:
         [row] = lived.prometheus.query(expr)
