@@ -60,7 +60,6 @@ def _models() -> Built:
     errors = "model_version:airbag_tfs_errors_per_request:ratio$verdict"
     drift = "model_version_feature:airbag_quality_psi"
     accuracy = "model_version:airbag_quality_accuracy:ratio$window"
-    share = {"unit": "percentunit", "gauge": True, "levels": house.OF_LIMIT, "width": 105}
     return rows(
         "Fleet",
         "A row for each model. The bars show how much of what exporters.yml allows is used up: at 100 % the alert's threshold "
@@ -82,13 +81,18 @@ def _models() -> Built:
         [
             Column("model_name", link=MODEL, width=170), Column("serving", width=110), Column("Version", width=75),
             Column("State", mappings=HEALTH_STATES, width=95), Column("Requests", "reqps", width=95, decimals=1),
-            Column("Errors", "percentunit", width=75, decimals=2), Column("of limit: errors", **share),
-            Column("p99", "s", width=80), Column("of limit: slow", **share),
-            Column("Accuracy", "percentunit", width=85, decimals=1), Column("of limit: wrong", **share),
-            Column("of limit: drift", **share), Column("Last rollback", "dateTimeFromNow"),
+            Column("Errors", "percentunit", width=75, decimals=2), _share("of limit: errors"),
+            Column("p99", "s", width=80), _share("of limit: slow"),
+            Column("Accuracy", "percentunit", width=85, decimals=1), _share("of limit: wrong"),
+            _share("of limit: drift"), Column("Last rollback", "dateTimeFromNow"),
         ],
         labels=["model_name", "serving"], sort="State",
     )  # fmt: skip
+
+
+def _share(name: str) -> Column:
+    """How much of a limit is used up."""
+    return Column(name, "percentunit", house.OF_LIMIT, gauge=True, width=105)
 
 
 def _incidents() -> Built:

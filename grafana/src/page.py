@@ -70,7 +70,7 @@ class Page:
         made = builders.Dashboard(self.title).uid(self.uid).description(self.description).tags([TAG]).readonly()
         made = made.timezone("browser").time(self.span, "now").refresh(self.refresh).variables(list(self.variables))
         made = made.tooltip(dashboard.DashboardCursorSync.CROSSHAIR).link(_siblings())
-        for each in annotations(self.marks):
+        for each in _all_marks(self.marks):
             made = made.annotation(each)
         for panel in self._panels:
             made = made.with_row(panel) if isinstance(panel, builders.Row) else made.with_panel(panel)
@@ -90,7 +90,7 @@ def _siblings() -> builders.DashboardLink:
     return of.as_dropdown(True).include_vars(True).keep_time(True)
 
 
-def annotations(selector: str) -> list[builders.AnnotationQuery]:
+def _all_marks(selector: str) -> list[builders.AnnotationQuery]:
     """Releases and what Airbag did, from series: no token is needed, and nothing has to be posted."""
     served = f"airbag_rollback_serving_since_timestamp_seconds{{{selector}}} * 1000"
     ended = f"airbag_rollback_last_action_timestamp_seconds{{%s,{selector}}} * 1000"

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import heatmap, prometheus, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from grafana.src import variables
@@ -113,7 +114,13 @@ def heat(title: str, description: str, unit: str, expr: str) -> heatmap.Panel:
     panel = panel.targets([query.range().format(PromQueryFormat.HEATMAP)]).calculate(False)
     panel = panel.y_axis(heatmap.YAxisConfig().unit(unit).axis_placement(common.AxisPlacement.LEFT))
     color = (
-        heatmap.HeatmapColorOptions().mode("scheme").scheme("Blues").exponent(0.5).steps(32).reverse(False).fill("blue")
+        heatmap.HeatmapColorOptions()
+        .mode(HeatmapColorMode.SCHEME)
+        .scheme("Blues")
+        .exponent(0.5)
+        .steps(32)
+        .reverse(False)
+        .fill("blue")
     )
     tooltip = heatmap.HeatmapTooltip().mode(common.TooltipDisplayMode.SINGLE).y_histogram(True)
     return (
