@@ -65,7 +65,7 @@ newest: binaries ## Unpack Debian's newest Prometheus and Alertmanager for the t
 	@demo/bootstrap.sh newest
 
 .PHONY: servers
-servers: ## Install Redis, nginx and git for the tests where they are missing
+servers: ## Install Redis, nginx, git and Chromium for the tests where they are missing
 	@demo/bootstrap.sh servers
 
 .PHONY: lock

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx and git.
+# Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx, git and Chromium.
 # usage: bootstrap.sh python VENV | binaries | servers | newest [FOLDER]
 # Installs system packages on Debian and Ubuntu only, and only what is missing; anywhere else it says what to install.
 # `newest` installs nothing: it unpacks Debian's newest Prometheus and Alertmanager into a folder, for tests on both.
@@ -68,10 +68,11 @@ get_servers() {
     has nginx || [ -x /usr/sbin/nginx ] || missing="$missing nginx"
     services=$missing
     has git || missing="$missing git"
+    has chromium || missing="$missing chromium"
     [ -n "$missing" ] || exit 0
     # shellcheck disable=SC2086 # a list of package names
     debian_install $missing ||
-        fail "redis-server, nginx and git must be on PATH. On macOS: brew install redis nginx git"
+        fail "redis-server, nginx, git and chromium must be on PATH. On macOS: brew install redis nginx git chromium"
     # shellcheck disable=SC2086
     stop_services $services
 }
