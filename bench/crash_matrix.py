@@ -108,8 +108,11 @@ class Matrix:
             shutil.rmtree(folder)
             if all(outcome.crashed):
                 return outcome
-            if attempt == 2:
+            if attempt == 4:
                 return None
+            there = [place for place in cells(outcome.reached) if changes(place)]
+            if len(cell) == 2 and outcome.crashed[0] and there:
+                cell = (cell[0], there[attempt % len(there)])  # threads came in another order, so it recovers otherwise
         return None
 
 
@@ -118,7 +121,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--rows", nargs="*", choices=[*ROWS, []], default=list(ROWS), help="all without it")
     options.add_argument("--again", type=int, default=24, help="at most so many second crashes in a row")
-    options.add_argument("--seconds", type=float, default=530.0, help="after these, what is left is a hole")
+    options.add_argument("--seconds", type=float, default=1800.0, help="after these, what is left is a hole")
     options.add_argument("--beside", type=int, default=10, help="cells side by side; most of the time they wait")
     options.add_argument("--real", type=int, default=6, help="cells against the local model server")
     options.add_argument("--keep", type=Path, help="where the folders of cells with violations stay")

@@ -41,7 +41,7 @@ def load_settings(path: Path) -> Settings:
     except ConfigError as error:
         problems += [Problem(f"exporters_file: {each.path}", each.what, each.remedy) for each in error.problems]
     else:
-        problems += _idle_rules(policy, servings) + _drilled(policy, servings)
+        problems += _idle_rules(policy, servings) + _drilled(policy, servings) + _unlabelled(policy, servings)
     if servings is None or problems:
         raise ConfigError(str(path), problems)
     return Settings(policy, servings, token, audit_key.encode(), keys)
@@ -66,6 +66,21 @@ def _drilled(policy: Policy, servings: Servings) -> list[Problem]:
         if (count := len([each for each in servings.servings if each.model(model) and serving in (None, each.name)]))
         != 1
     ]
+
+
+def _unlabelled(policy: Policy, servings: Servings) -> list[Problem]:
+    """Models that are to go back by a label, though their clients ask for none: no rollback would reach them."""
+    alerts = {"", *(alert for rule in policy.models for alert in rule.alerts)}
+    return [
+        Problem(
+            f"{group.name}/{entry.name}", "goes back by serving-label, and its clients do not ask for labels",
+            "`routing: labels` for it in exporters.yml, or another landing",
+        )
+        for group in servings.servings
+        for entry in group.models
+        if entry.routing != "labels"
+        and any(policy.rule(group.name, entry.name, alert).landing == "serving-label" for alert in alerts)
+    ]  # fmt: skip
 
 
 def _idle_rules(policy: Policy, servings: Servings) -> list[Problem]:

@@ -52,7 +52,7 @@ def test_a_target_that_is_not_loaded_is_loaded_before_its_label_moves_and_then_t
 def by_label(around: Surroundings) -> None:
     file = around.folder / "exporters.yml"
     file.write_text(file.read_text().replace("{name: digits}", "{name: digits, routing: labels, labels: [stable]}"))
-    around.write_policy(landing="serving-label")
+    around.write_policy(models="[{model: digits, landing: serving-label}]")
 
 
 def test_a_label_that_names_a_bad_version_moves_and_both_stay_loaded(around: Surroundings) -> None:
@@ -83,7 +83,7 @@ def test_a_version_that_no_label_names_is_not_what_serves(around: Surroundings) 
 
 def test_a_label_that_is_not_there_is_a_persons_matter_and_nothing_is_touched(around: Surroundings) -> None:
     by_label(around)
-    around.write_policy(models="[{model: digits, label: prod}]")
+    around.write_policy(models="[{model: digits, landing: serving-label, label: prod}]")
     release(around, (2, 3), {"stable": 2})
     with bench(around) as desk:
         desk.watch(60)

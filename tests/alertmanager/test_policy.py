@@ -116,6 +116,24 @@ def test_the_first_rule_that_matches_counts_and_leaves_the_rest_to_the_top_level
     assert (other.mode, other.landing) == ("approve", "serving-version")
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [{"landing": "serving-label"}, {"models": "[{model: digits, alerts: [AirbagF1Low], landing: serving-label}]"}],
+)
+def test_going_back_by_a_label_that_no_client_asks_for_is_a_mistake(
+    around: Surroundings, policy: dict[str, str]
+) -> None:
+    around.write_policy(**policy)
+    with pytest.raises(ConfigError, match=r"main/digits: goes back by serving-label.*`routing: labels`"):
+        load_settings(around.policy_file)
+    exporters = around.folder / "exporters.yml"
+    exporters.write_text(
+        exporters.read_text().replace("name: digits", "name: digits, routing: labels, labels: [stable]")
+        .replace("name: other", "name: other, routing: labels, labels: [stable]")
+    )  # fmt: skip
+    load_settings(around.policy_file)
+
+
 def test_a_rule_for_a_model_that_is_nowhere_is_a_mistake_unless_models_are_discovered(around: Surroundings) -> None:
     around.write_policy(models="[{model: digit}]")
     load_settings(around.policy_file)

@@ -133,8 +133,8 @@ ROWS = {
         Row("no load", State.NEEDS_HUMAN, _BACK, frozenset({3}), {"switch_within": "1500ms"}, _does_not_load),
         Row("two servers", State.SUCCEEDED, _BACK, frozenset({2}), servers=2),
         Row(
-            "label", State.SUCCEEDED, (((2, 3), 2),), frozenset({2}), {"landing": "serving-label"}, _by_label,
-            routing="labels",
+            "label", State.SUCCEEDED, (((2, 3), 2),), frozenset({2}),
+            {"models": "[{model: digits, landing: serving-label}]"}, _by_label, routing="labels",
         ),
         Row("script", State.SUCCEEDED, (), frozenset({3}), _SCRIPT, _with_script, intents=1),
         Row(
