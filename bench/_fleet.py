@@ -57,6 +57,7 @@ def fleet() -> Iterator[Fleet]:
         running(server, entries(Path(folder)), {name for name, _ in PAGES}) as here,
     ):
         live(here)
+        until(lambda: counts(here), timeout=60, every=0.5, what="numbers of all versions, which begin at 0")
         pages = {(name, path): Page(page_of(here, name, path)) for name, path in sorted(PAGES)}
         here.processes.stop()
         server.stop()
@@ -141,6 +142,13 @@ def live(here: Running) -> None:
         for name in here.server.models:
             answered(here.stack.url("quality-exporter"), name, version)
         until(lambda: has_served(here, version), timeout=60, every=0.5, what=f"requests to version {version} of all")  # noqa: B023 - asked at once
+
+
+def counts(here: Running) -> bool:
+    """Whether the quality exporter shows what came of every version; the first time that it shows one, it shows 0."""
+    lines = [line for line in page_of(here, "quality-exporter").splitlines() if 'correct="true"' in line]
+    right = [line for line in lines if line.startswith("airbag_quality_labelled_total{")]
+    return sum(float(line.rpartition(" ")[2]) > 0 for line in right) == MODELS * VERSIONS
 
 
 def has_served(here: Running, version: int) -> bool:
