@@ -242,6 +242,7 @@ def test_the_same_order_with_the_same_key_is_given_once(around: Surroundings) ->
         )
 
     with process(around) as receiver:
+        until(lambda: receiver.sees(2), what="the first look, which writes what is wanted", timeout=60)
         first = pause(receiver, "k1", "moving racks")
         kept = journal(around)
         assert (pause(receiver, "k1", "moving racks").json(), journal(around)) == (first.json(), kept)
