@@ -13,6 +13,7 @@ from airbag_rollback.records import Action, Event
 from airbag_rollback.replay.past import Run
 from airbag_rollback.report import axis, draw, page
 from airbag_rollback.report.acts import Acts, Pause, Told
+from airbag_rollback.report.colours import of_versions
 from airbag_rollback.report.incident import Incident, Kind, Mark
 from airbag_rollback.report.panels import PANELS, filled
 from airbag_rollback.report.past import Chart, Fired, Seen, Served, alerts
@@ -151,6 +152,12 @@ def test_nothing_that_somebody_wrote_becomes_a_part_of_the_page() -> None:
     assert len(charts(html)) == 2
 
 
+def test_bad_and_good_have_their_colours_and_no_two_others_the_same() -> None:
+    assert of_versions(["1", "2", "3", "4"], bad=["3"], good=["2"]) == {
+        "1": "other-1", "2": "good", "3": "bad", "4": "other-2",
+    }  # fmt: skip
+
+
 def test_a_line_is_broken_where_nothing_was_measured() -> None:
     times, values = axis.with_gaps(((0, 1.0), (1, 1.0), (5, 2.0)), 1)
     assert (times, [math.isnan(value) for value in values]) == ([0, 1, 5, 5], [False, False, True, False])
@@ -170,7 +177,8 @@ def test_the_first_bad_sign_is_that_of_the_action_and_not_of_an_alert_that_came_
     found = incident(ACTION)
     found = replace(found, seen=replace(found.seen, fired=(early, *found.seen.fired)))
     assert found.sign.at == START + 9
-    assert replace(found, seen=Seen()).sign.at == START + 11
+    for fired in ((), (early,)):
+        assert replace(found, seen=Seen(fired=fired)).sign.at == START + 11
 
 
 def test_the_action_that_was_asked_for_gives_the_title_and_the_first_bad_sign() -> None:

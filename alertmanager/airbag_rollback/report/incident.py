@@ -141,10 +141,12 @@ def _marks_of(action: Action) -> Iterator[Mark]:
 
 
 def _sign_of(action: Action, seen: Seen) -> Sign:
+    """Of the alert that stood when the action began, its first moment; it may have come to nothing since."""
+    known = [at for at in (action.alert_at, action.received_at) if at is not None]
     about = [
         each for each in seen.fired
-        if (each.alertname, each.version) == (action.alertname, str(action.bad_version)) and each.firing is not None
-        and (action.received_at is None or each.pending <= action.received_at)
+        if (each.alertname, each.version) == (action.alertname, str(action.bad_version))
+        and known and each.pending <= max(known) and each.end >= min(known) - 2 * seen.fine
     ]  # fmt: skip
     if about:
         return Sign(about[-1].pending, f"the first sign of {_about(about[-1])}")
