@@ -43,6 +43,7 @@ EVIDENCE = (
     reading("samples_min of 3", 20), reading("age of 3", 0.07),
     {"what": "target", "refused": [[1, "served 0 s, and proof takes 60 s"]]},
     reading("value of 2", 0.001, 20), reading("samples of 2", 300, 20), reading("age of 2", 0.1, 20),
+    reading("other models that are bad", 0),
 )  # fmt: skip
 ACTION = Action(
     7, "k", "main", "digits", 3, 1, "AirbagErrorRatioHigh", State.SUCCEEDED, 9, START + 90, text="went back",
@@ -107,6 +108,7 @@ def test_the_sentences_say_how_it_ended(name: str) -> None:
 def test_why_no_other_version_and_what_it_rests_on_stand_there_with_their_units() -> None:
     html = page.html(incident(ACTION), {}, SOURCE)
     assert "1 served 0 s, and proof takes 60 s" in plain(section(html, "Why no other version"))
+    assert "What else was asked (1) other models that are bad: 0" in plain(html)
     found = rows(section(html, "What it rests on"))
     assert found[0][:6] == [
         "3", "bad", "at least 46.3 % of its requests failed (5 % may fail, counted on 512 requests)", "512 of 20",

@@ -13,8 +13,7 @@ from airbag import __version__
 from airbag_rollback.engine.verdict import Bad
 from airbag_rollback.pages import timeline, words
 from airbag_rollback.report import colours, sentences, units
-from airbag_rollback.report.acts import Told
-from airbag_rollback.report.incident import Incident, judged
+from airbag_rollback.report.incident import Incident
 from airbag_rollback.report.past import Chart
 from airbag_rollback.report.people import deeds
 
@@ -58,14 +57,14 @@ def html(incident: Incident, charts: Mapping[str, str], source: Source) -> str:
     templates.filters |= {**words.FILTERS, "since": units.since, "shown": units.shown}
     templates.globals |= {
         "graph": lambda _query, _at: "", "measurement": sentences.measurement, "stages": timeline.stages,
-        "spoken": timeline.spoken, "measured": timeline.measured, "refused": timeline.refused, "judged": judged,
-        "also_asked": timeline.also_asked, "extremes": extremes, "SPOKEN": units.SPOKEN, "Unit": units.Unit,
+        "spoken": timeline.spoken, "measured": timeline.measured, "refused": timeline.refused,
+        "also_asked": timeline.also_asked, "extremes": extremes, "Unit": units.Unit,
     }  # fmt: skip
     return templates.get_template("report.html").render(
         incident=incident, title=title(incident), summary=sentences.summary(incident), people=deeds(incident),
         sign=incident.sign, charts={key: Markup(text) for key, text in charts.items()},  # noqa: S704 - drawn by us
         missing=[each for each in incident.seen.charts if each.missing], source=source, airbag_version=__version__,
-        style=Markup(_style()), ends=_ends(incident),  # noqa: S704 - our own files
+        style=Markup(_style()),  # noqa: S704 - our own files
     )  # fmt: skip
 
 
@@ -77,22 +76,6 @@ def extremes(chart: Chart) -> list[Extreme]:
         values = [value for _, value in points]
         found.append(Extreme(version, min(values), max(values), worst[0], points[-1][1], points[-1][0]))
     return found
-
-
-def _ends(incident: Incident) -> dict[int, list[tuple[str, str, float, float]]]:
-    """Of each action its stages with the moments at which they began and ended."""
-    return {each.action.id: list(_stage_rows(each)) for each in incident.acts.told}
-
-
-def _stage_rows(told: Told) -> list[tuple[str, str, float, float]]:
-    rows = []
-    for stage in timeline.stages(told.action):
-        done = getattr(told.action, f"{_REACHED.get(stage.name, stage.name)}_at")
-        rows.append((stage.name, stage.text, done - stage.seconds, done))
-    return rows
-
-
-_REACHED = {"detected": "received"}
 
 
 def _style() -> str:
