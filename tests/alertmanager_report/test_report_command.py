@@ -79,7 +79,7 @@ def test_it_tells_what_happened_in_sentences_with_numbers(story: Story, made: st
     told = plain(section(made, "What happened"))
     released = datetime.fromtimestamp(story.start + RELEASED, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     for part in (
-        f"Version 3 of digits on main began to answer {released}.",
+        f"Version 3 of digits on main was first seen answering {released}.",
         "the first sign of AirbagErrorRatioHigh on version 3.",
         "version 3 was bad: at least 90 % of its requests failed (5 % may fail, counted on 500 requests).",
         "Airbag went from 3 back to 2 (action 1).", "How long it took: alert to receiver: 0.50 s; judging:",

@@ -75,7 +75,7 @@ def test_every_state_has_its_page_and_its_sentence(state: State) -> None:
         found = incident(replace(action, state=state))
         html = page.html(found, draw.charts(found), SOURCE)
         assert plain(section(html, "What happened")).startswith(
-            "Version 3 of digits on main began to answer 2023-11-14"
+            "Version 3 of digits on main was first seen answering 2023-11-14"
         )
         assert draw.picture(found, page.title(found), draw.told_of(found)).startswith(b"\x89PNG")
 
@@ -103,6 +103,22 @@ def test_the_sentences_say_how_it_ended(name: str) -> None:
     action, said = OUTCOMES[name]
     [paragraph] = summary(incident(action))
     assert said in paragraph, paragraph
+
+
+def test_a_release_that_prometheus_saw_after_the_exporter_s_own_alert_is_told() -> None:
+    found = incident(ACTION)
+    served = (
+        Served("a", 2, START, START + 11),
+        Served("a", 3, START + 12, START + 12),
+        Served("a", 2, START + 13, START + 60),
+    )
+    [paragraph] = summary(replace(found, seen=replace(found.seen, served=served)))
+    assert paragraph.startswith("Version 3 of digits on main was first seen answering 2023-11-14 22:13:32 UTC.")
+
+
+def test_two_actions_on_one_release_tell_of_it_once() -> None:
+    other = replace(UNTOUCHED, id=8, alertname="AirbagLatencyHigh", state=State.BLOCKED, ended_at=None, text="waits")
+    assert ["first seen answering" in each for each in summary(incident(ACTION, other))] == [True, False]
 
 
 def test_why_no_other_version_and_what_it_rests_on_stand_there_with_their_units() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _WIDTH, _LEFT, _RIGHT, _BELOW = 9.6, 0.85, 1.35, 0.5
 _HEIGHT, _BAND = 1.75, 0.3
 _MARK, _APART = 0.17, 0.3
+_WEIGHT = {"bad": 0, "good": 1}
 _DASHES = ("-", "--", "-.", (0, (1, 1)))
 
 
@@ -122,7 +123,8 @@ def _pen(incident: Incident, colours: Mapping[str, str]) -> Pen:
     ordered = sorted(versions, key=lambda each: (not each.isdecimal(), int(each) if each.isdecimal() else 0, each))
     good = [str(each.action.target_version) for each in incident.told if each.action.acted_at is not None]
     names = of_versions(ordered, incident.bad_versions(), good)
-    return Pen(colours, names, {each: _DASHES[number % len(_DASHES)] for number, each in enumerate(ordered)})
+    by_weight = sorted(ordered, key=lambda each: _WEIGHT.get(names[each], len(_WEIGHT)))
+    return Pen(colours, names, {each: _DASHES[number % len(_DASHES)] for number, each in enumerate(by_weight)})
 
 
 @contextmanager
@@ -218,13 +220,12 @@ def _lines(axes: Axes, chart: Chart, pen: Pen, step: float) -> None:
 
 
 def _heights(chart: Chart) -> tuple[float, float]:
-    """From 0, but where low is bad from a little below what was measured: there the difference counts."""
+    """From 0, but where low is bad from what was measured: there the difference counts. Lines on the edge are seen."""
     values = [value for points in (*chart.lines.values(), chart.limit) for _, value in points]
     low, high = min(values), max(values)
-    if chart.panel.bad is Bad.BELOW:
-        room = 0.1 * (high - low) or 0.05
-        return max(0.0, low - room), min(high + room, 1.01)
-    return min(0.0, low), high + 0.1 * (high - min(0.0, low)) or 1.0
+    low = low if chart.panel.bad is Bad.BELOW else min(0.0, low)
+    room = (high - low) or 0.1
+    return low - 0.04 * room, high + 0.1 * room
 
 
 def told_of(incident: Incident) -> str:

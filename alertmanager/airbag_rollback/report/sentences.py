@@ -27,16 +27,20 @@ def measurement(action: Action, found: Measured) -> str:
         return f"{values.get('value')} against {values.get('threshold')}"
     parts = [spoken.allows.format(shown(values.get("threshold"), spoken.unit))]
     if spoken.samples and values.get("samples") is not None:
-        parts.append(f"counted on {values['samples']:.4g} {spoken.samples}")
+        parts.append(f"counted on {values['samples']:.0f} {spoken.samples}")
     return f"{spoken.says.format(shown(values.get('value'), spoken.unit))} ({', '.join(parts)})"
 
 
 def _of(incident: Incident, told: Told) -> Iterator[str]:
     action, sign = told.action, incident.sign
-    released = [each for each in incident.releases() if each.version == action.bad_version and each.start <= told.start]
-    if released:
-        at = released[-1].start
-        yield f"Version {action.bad_version} of {incident.model} on {incident.serving} began to answer {moment(at)}."
+    until = action.available_at or action.ended_at or incident.end
+    released = [
+        each.start for each in incident.releases() if each.version == action.bad_version and each.start <= until
+    ]
+    first = next(each for each in incident.told if each.action.bad_version == action.bad_version)
+    if released and told is first:
+        version = f"Version {action.bad_version} of {incident.model} on {incident.serving}"
+        yield f"{version} was first seen answering {moment(released[-1])}."
     if action is incident.main:
         yield f"The first bad sign came {moment(sign.at)}: {sign.what}."
     bad = judged(action).bad
