@@ -116,6 +116,18 @@ def test_a_release_that_prometheus_saw_after_the_exporter_s_own_alert_is_told() 
     assert paragraph.startswith("Version 3 of digits on main was first seen answering 2023-11-14 22:13:32 UTC.")
 
 
+def test_what_held_an_action_back_is_told_with_how_long() -> None:
+    said = "the cool-down is 300 s"
+    steps = [(0, "BLOCKED", "cool_down", f"{said}; would go back"), (20, "EVALUATING", "asked again", ""),
+             (21, "BLOCKED", "cool_down", "the cool-down goes on"), (30, "BLOCKED", "no_data", "no answer"),
+             (31, "PLANNED", "bad", "")]  # fmt: skip
+    events = tuple(Event(START + at, "", after, reason, text) for at, after, reason, text in steps)
+    found = incident(ACTION)
+    [paragraph] = summary(replace(found, acts=Acts((Told(ACTION, events),))))
+    assert f"For 29 s it was held back: {said}." in paragraph
+    assert "no answer" not in paragraph
+
+
 def test_two_actions_on_one_release_tell_of_it_once() -> None:
     other = replace(UNTOUCHED, id=8, alertname="AirbagLatencyHigh", state=State.BLOCKED, ended_at=None, text="waits")
     assert ["first seen answering" in each for each in summary(incident(ACTION, other))] == [True, False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from airbag_rollback.engine.states import ENDED, State
 from airbag_rollback.pages.timeline import Measured, stages
@@ -11,6 +12,8 @@ from airbag_rollback.records import Action
 from airbag_rollback.report.acts import Told
 from airbag_rollback.report.incident import Incident, judged
 from airbag_rollback.report.units import SPOKEN, shown
+
+_LONG = 5.0
 
 
 def summary(incident: Incident) -> list[str]:
@@ -46,7 +49,21 @@ def _of(incident: Incident, told: Told) -> Iterator[str]:
     bad = judged(action).bad
     if bad is not None:
         yield f"Asked anew at {short(bad.asked_at)}, version {bad.version} was bad: {measurement(action, bad)}."
+    yield from _held(told)
     yield from _done(incident, action)
+
+
+def _held(told: Told) -> Iterator[str]:
+    """What held it back for long enough to matter, guards and missing verdicts alike."""
+    waited: dict[str, float] = {}
+    why: dict[str, str] = {}
+    for event, following in pairwise(told.events):
+        if event.after == State.BLOCKED:
+            waited[event.reason] = waited.get(event.reason, 0.0) + following.at - event.at
+            why.setdefault(event.reason, event.text.partition(";")[0])
+    for reason, seconds in waited.items():
+        if seconds >= _LONG:
+            yield f"For {duration(seconds)} it was held back: {why[reason]}."
 
 
 def _done(incident: Incident, action: Action) -> Iterator[str]:
