@@ -29,6 +29,7 @@ COMMANDS = {
     "release": ("airbag_rollback.commands.release", "Put a new version live beside the last good one."),
     "replay": ("airbag_rollback.commands.replay", "Say what the policy would have done in Prometheus' history."),
     "repo": ("airbag_rollback.commands.repo", "Show what lies in the model store, and take away what nobody needs."),
+    "report": ("airbag_rollback.commands.report", "Write what happened to a model, with charts, for a post-mortem."),
     "resume": ("airbag_rollback.commands.resume", "End a pause."),
     "rollback": ("airbag_rollback.commands.rollback", "Go back to an earlier version now, and follow how it goes."),
     "rules": ("airbag_exporters.rules.commands", "Write Prometheus' rules for the configured profile and windows."),

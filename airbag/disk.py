@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -29,3 +30,21 @@ def lock_file(path: Path) -> int:
         os.close(held)
         raise
     return held
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Let `path` hold `data` as a whole and for good, or what it held before: OSError, which names `path`."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        with new.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    finally:
+        with suppress(OSError):
+            new.unlink()

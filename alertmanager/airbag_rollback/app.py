@@ -16,7 +16,7 @@ from starlette.routing import Match
 from airbag import __version__
 from airbag.errors import AirbagError
 from airbag.http import Surface
-from airbag_rollback.api import alerts, orders, reading
+from airbag_rollback.api import alerts, orders, reading, reports
 from airbag_rollback.api.door import guarded
 from airbag_rollback.api.openapi import described, refusals
 from airbag_rollback.api.rules import has_own_rule
@@ -44,7 +44,7 @@ def create_app(receiver: Receiver, surface: Surface) -> FastAPI:
     app = FastAPI(title="Airbag rollback receiver", version=__version__, redirect_slashes=False, lifespan=lifespan)
     alerts.add_to(app, receiver, receiver.access)
     door = guarded(receiver.access)
-    for part in (reading, orders):
+    for part in (reading, orders, reports):
         router = APIRouter(route_class=door, responses=refusals(*part.REFUSALS))
         part.add_to(router, receiver)
         app.router.routes.extend(router.routes)

@@ -145,7 +145,7 @@ def assemble(
     steps = Steps(current, journal, lookout, judge, prometheus, clock, metrics)
     path = AlertPath(clock)
     people = People(current, journal, lookout, clock, lambda: receiver.worker.wake())
-    retention = Retention(journal.database, journal.audit, journal.deliveries)
+    retention = Retention(journal.database, journal.audit, journal.deliveries, journal.reports.sweep)
     quiet = Quiet(clock.now, lambda: current().policy.keep, retention, steady.follow)
     receiver = Receiver(
         config_file, settings, journal, metrics, clock,

@@ -53,6 +53,8 @@ BODIES: Mapping[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/pauses"): {"serving": "main", "model_name": "digits", "because": "test"},
     ("POST", "/v1/quarantine/{serving}/{model}/{version}"): {"because": "test"},
 }
+REPORT = ("PUT", "/v1/actions/{action_id}/report")
+HTML = b"<!doctype html><title>what happened</title>"
 OPEN = {
     ("GET", "/metrics"), ("GET", "/-/healthy"), ("GET", "/-/ready"), ("POST", "/-/reload"), ("GET", "/openapi.json"),
     ("GET", "/docs"), ("GET", "/docs/oauth2-redirect"), ("GET", "/redoc"),
@@ -86,8 +88,9 @@ def journal(around: Surroundings) -> list[tuple[Any, ...]]:
     """All that an order could change, row by row; what the watcher and the lease write by themselves is left out."""
     path = around.folder / "journal" / "journal.sqlite"
     tables = ("actions", "audit", "deliveries", "effects", "pauses", "quarantine", "wants")
+    files = [(each.name, each.read_bytes()) for each in sorted(path.parent.glob("reports/*"))]
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        return [row for table in tables for row in connection.execute(f"SELECT '{table}', * FROM {table}")]  # noqa: S608
+        return files + [row for table in tables for row in connection.execute(f"SELECT '{table}', * FROM {table}")]  # noqa: S608
 
 
 def routes(app: FastAPI) -> set[tuple[str, str]]:
@@ -114,9 +117,11 @@ def filled(path: str) -> str:
 
 
 def ask(receiver: Process, method: str, path: str, headers: Mapping[str, str]) -> requests.Response:
-    body = BODIES.get((method, path))
+    body: dict[str, Any] = {"json": BODIES.get((method, path))}
+    if (method, path) == REPORT:
+        body, headers = {"data": HTML}, {**headers, "Content-Type": "text/html"}
     return requests.request(
-        method, receiver.url + filled(path), headers=headers, json=body, timeout=60, allow_redirects=False,
+        method, receiver.url + filled(path), headers=headers, timeout=60, allow_redirects=False, **body,
         params={"serving": "main", "model": "digits"} if path == "/v1/explain" else None,
     )  # fmt: skip
 
@@ -164,7 +169,7 @@ def test_with_the_right_role_every_order_of_the_walk_does_change_something(aroun
         ("POST", "/v1/quarantine/{serving}/{model}/{version}", ADMIN),
         ("DELETE", "/v1/quarantine/{serving}/{model}/{version}", ADMIN),
         ("POST", "/v1/actions/{action_id}/reject", OPERATOR),
-        ("POST", "/v1/actions/{action_id}/clear", OPERATOR), ("POST", "/v1/rollbacks", OPERATOR),
+        ("POST", "/v1/actions/{action_id}/clear", OPERATOR), ("POST", "/v1/rollbacks", OPERATOR), (*REPORT, OPERATOR),
     ]  # fmt: skip
     with process(around) as receiver:
         waiting(around, receiver)
@@ -237,6 +242,7 @@ def test_the_same_order_with_the_same_key_is_given_once(around: Surroundings) ->
         )
 
     with process(around) as receiver:
+        until(lambda: receiver.sees(2), what="the first look, which writes what is wanted", timeout=60)
         first = pause(receiver, "k1", "moving racks")
         kept = journal(around)
         assert (pause(receiver, "k1", "moving racks").json(), journal(around)) == (first.json(), kept)
@@ -359,9 +365,9 @@ def test_no_secret_is_ever_shown(around: Surroundings) -> None:
         (around.folder / "token_vera").unlink()
         said.append(_said(requests.post(f"{receiver.url}/-/reload", timeout=10)))
         kept = around.folder / "journal"
-        said += [path.read_bytes().decode("latin-1") for path in kept.iterdir()]
+        said += [path.read_bytes().decode("latin-1") for path in kept.rglob("*") if path.is_file()]
     said += [(around.folder / "receiver.log").read_text(), json.dumps(around.alertmanager.alerts)]
-    said += [path.read_bytes().decode("latin-1") for path in kept.iterdir()]
+    said += [path.read_bytes().decode("latin-1") for path in kept.rglob("*") if path.is_file()]
     secrets = [TOKEN, PASSWORD, hashed, AUDIT_KEY, *TOKENS.values()]
     secrets += [otto["Authorization"].partition(" ")[2], wrong["Authorization"].partition(" ")[2]]
     assert [secret for secret in secrets if any(secret in text for text in said)] == []

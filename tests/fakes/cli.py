@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ENVIRONMENT = {"COLUMNS": "220", "PATH": "", "HOME": os.environ.get("HOME", "/")}
+ENVIRONMENT = {
+    "COLUMNS": "220", "PATH": "", "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+}  # fmt: skip
 
 
 def airbag(

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from airbag_rollback.access import Access, TooOften
-from airbag_rollback.api.rules import ROLES
+from airbag_rollback.api.rules import DOCUMENTS, ROLES
 from airbag_rollback.keys import Caller
 from airbag_rollback.policy import Role
 
@@ -60,11 +60,11 @@ async def let_in(access: Access, request: Request, role: Role) -> Caller:
     return caller
 
 
-async def body_within(request: Request, limit: int) -> bytes:
-    """The body as JSON text. Raises NotLetIn as soon as it is over the limit, whatever its length was said to be."""
+async def body_within(request: Request, limit: int, expected: str = "application/json") -> bytes:
+    """The body, of that type. Raises NotLetIn as soon as it is over the limit, whatever its length was said to be."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise NotLetIn(415, "malformed", "the Content-Type should be application/json")
+    if kind != expected:
+        raise NotLetIn(415, "malformed", f"the Content-Type should be {expected}")
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
@@ -91,12 +91,16 @@ def guarded(access: Access) -> type[APIRoute]:
     class Guarded(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:  # Any: FastAPI's own
             handle = super().get_route_handler()
-            role = ROLES[min(self.methods or {""}), self.path]  # each route has one method
+            route = (min(self.methods or {""}), self.path)  # each route has one method
+            role, document = ROLES[route], DOCUMENTS.get(route)
 
             async def behind_the_door(request: Request) -> Response:
                 try:
                     request.state.caller = await let_in(access, request, role)
-                    request._body = _json(await body_within(request, ORDER_LIMIT))
+                    if document is None:
+                        request._body = _json(await body_within(request, ORDER_LIMIT))
+                    else:
+                        request._body = await body_within(request, document.limit, document.media_type)
                 except NotLetIn as refusal:
                     return refusal.answer()
                 return await handle(request)

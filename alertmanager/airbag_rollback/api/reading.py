@@ -38,7 +38,8 @@ def add_to(router: APIRouter, receiver: Receiver) -> None:
         found = receiver.journal.actions.get(action_id)
         if found is None:
             raise HTTPException(404, f"there is no action {action_id}")
-        return values.Timeline(**vars(found), events=tuple(receiver.journal.actions.events(action_id)))
+        events = tuple(receiver.journal.actions.events(action_id))
+        return values.Timeline(**vars(found), events=events, report=receiver.journal.reports.of(action_id))
 
     def drill(action_id: values.ActionId) -> values.Drill:
         found = receiver.journal.actions.get(action_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from airbag_rollback.pages.paths import is_page
 from airbag_rollback.policy import Role
@@ -11,6 +12,8 @@ ROLES: Mapping[tuple[str, str], Role] = {
     ("POST", "/v1/alerts"): "alertmanager",
     ("GET", "/v1/actions"): "viewer",
     ("GET", "/v1/actions/{action_id}"): "viewer",
+    ("GET", "/v1/actions/{action_id}/report"): "viewer",
+    ("PUT", "/v1/actions/{action_id}/report"): "operator",
     ("GET", "/v1/serving"): "viewer",
     ("GET", "/v1/models"): "viewer",
     ("GET", "/v1/models/{serving}/{model}/versions"): "viewer",
@@ -27,6 +30,19 @@ ROLES: Mapping[tuple[str, str], Role] = {
     ("POST", "/v1/quarantine/{serving}/{model}/{version}"): "admin",
     ("DELETE", "/v1/quarantine/{serving}/{model}/{version}"): "admin",
     ("GET", "/v1/audit"): "admin",
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a route takes that takes no order: its type, and how many bytes at most."""
+
+    media_type: str
+    limit: int
+
+
+DOCUMENTS: Mapping[tuple[str, str], Document] = {
+    ("PUT", "/v1/actions/{action_id}/report"): Document("text/html", 4 << 20),
 }
 
 

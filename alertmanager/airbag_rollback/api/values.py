@@ -9,6 +9,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from airbag_rollback.engine.decide import Mode
+from airbag_rollback.journal.reports import Attached
 from airbag_rollback.records import Action, Event
 
 LARGEST = 10**18
@@ -93,9 +94,10 @@ class Actions(BaseModel):
 
 @dataclass(frozen=True)
 class Timeline(Action):
-    """One action and every state that it went through."""
+    """One action, every state that it went through, and what is said of the report that was attached to it, if any."""
 
     events: tuple[Event, ...] = ()
+    report: Attached | None = None
 
 
 class DrillStage(BaseModel):

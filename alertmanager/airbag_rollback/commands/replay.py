@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from airbag.config import parse_duration
 from airbag.process import log_options
+from airbag_rollback.commands.moments import MomentType
 from airbag_rollback.commands.texts import duration, moment, print_json
 from airbag_rollback.replay.history import Wanted, settings_of
 from airbag_rollback.replay.history import replay as run
@@ -23,21 +22,6 @@ from airbag_rollback.replay.rerun import Finding
 
 WOULD_HAVE_ACTED = 3
 """The exit code when at least one rollback would have been made, or a person asked for it."""
-
-
-def _time(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
-    """ISO 8601, seconds since the epoch, or how long ago (`2h`)."""
-    for read in (float, _iso, lambda ago: time.time() - parse_duration(ago)):
-        try:
-            return float(read(text))
-        except ValueError:
-            continue
-    raise click.BadParameter(f"{text!r} is no time; write 2026-01-31T08:00:00Z, or 2h for two hours ago")
-
-
-def _iso(text: str) -> float:
-    at = datetime.fromisoformat(text)
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _step(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
@@ -48,8 +32,10 @@ def _step(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
 
 
 @click.command(epilog="Exits 0 when no rollback would have been made, 3 when one would have, 1 when it cannot be told.")
-@click.option("--from", "start", callback=_time, required=True, help="2026-01-31T08:00:00Z, or 2h for two hours ago.")
-@click.option("--to", "end", callback=_time, default="0s", help="As --from; until now by default.")
+@click.option(
+    "--from", "start", type=MomentType(), required=True, help="2026-01-31T08:00:00Z, or 2h for two hours ago."
+)
+@click.option("--to", "end", type=MomentType(), default="0s", help="As --from; until now by default.")
 @click.option("--model", help="Only this one.")
 @click.option("--step", callback=_step, default="1s", show_default=True, help="How often the past is looked at.")
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), default="alertmanager/policy.yml",

@@ -16,6 +16,7 @@ from airbag_rollback.journal.notes import Notes
 from airbag_rollback.journal.outbox import Outbox
 from airbag_rollback.journal.pauses import Pauses
 from airbag_rollback.journal.quarantine import Quarantine
+from airbag_rollback.journal.reports import Reports
 
 __all__ = ["Fenced", "Journal", "JournalError", "Overtaken", "open_journal"]
 
@@ -34,6 +35,7 @@ class Journal:
     pauses: Pauses
     quarantine: Quarantine
     lease: Lease
+    reports: Reports
 
     def close(self) -> None:
         """Give the lease up, so that a standby follows at once, and close the database."""
@@ -51,4 +53,5 @@ def open_journal(path: Path, audit_key: bytes, floor: Callable[[], int] = lambda
     return Journal(
         database, Deliveries(database), Actions(database, outbox, ledger, audit), ledger, outbox, Notes(database),
         audit, Pauses(database, audit), Quarantine(database, audit), Lease(database, path, floor),
+        Reports(path.parent / "reports", database, audit),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from airbag_rollback.engine.states import ENDED, REOPENS
 from airbag_rollback.journal.audit import Audit
@@ -20,12 +20,16 @@ class Retention:
 
     Records go only from the beginning of the audit on. A record of the retention and the anchor, which hold number and
     MAC of the last one removed, let the rest be verified. An action that still holds its release back stays.
+    `forgot` is called once records are gone, for what lies beside the journal.
     """
 
-    def __init__(self, database: Database, audit: Audit, deliveries: Deliveries) -> None:
+    def __init__(
+        self, database: Database, audit: Audit, deliveries: Deliveries, forgot: Callable[[], None] = lambda: None
+    ) -> None:
         self._database = database
         self._audit = audit
         self._deliveries = deliveries
+        self._forgot = forgot
 
     def forget(self, now: float, keep_deliveries: float, keep_actions: float) -> bool:
         """Remove one part of what is old; whether there was anything. JournalError as usual."""
@@ -47,6 +51,7 @@ class Retention:
             for action in self._without_records():
                 for table, column in (("outbox", "action_id"), ("effects", "action_id"), ("actions", "id")):
                     connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (action,))  # noqa: S608 - our own words
+        self._forgot()
         return True
 
     def _may_go(self, rows: list[tuple[int, float, int | None, str]], before: float) -> Iterator[tuple[int, str]]:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from airbag_rollback.api.reports import document_of
 from airbag_rollback.engine.states import ENDED
 from airbag_rollback.journal.history import History
 from airbag_rollback.journal.pauses import ALL
@@ -70,6 +71,13 @@ class Reading:
         """The timeline of one."""
         return self._frame.show(ask, "action.html", **self._of(ask))
 
+    def report(self, ask: Ask) -> Response:
+        """The report that was attached to one, as a page of its own."""
+        found = document_of(self._receiver, ask.action_id)
+        if found is None:
+            raise NotThere(f"no report is attached to action {ask.action_id}")
+        return found
+
     def action_part(self, ask: Ask) -> Response:
         """The part of it that changes while the action is open."""
         return self._frame.part(ask, "action_part.html", **self._of(ask))
@@ -84,6 +92,7 @@ class Reading:
             "spoken": timeline.spoken(stages), "measured": timeline.measured(action), "buttons": buttons(action),
             "refused": timeline.refused(action), "other_evidence": timeline.other_evidence(action),
             "also_asked": timeline.also_asked(action), "plan": timeline.pretty(action.plan) if action.plan else "",
+            "report": self._receiver.journal.reports.of(action.id),
         }  # fmt: skip
 
 

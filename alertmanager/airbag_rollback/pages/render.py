@@ -20,17 +20,7 @@ class Renderer:
             loader=PackageLoader("airbag_rollback.pages"), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        for filter_ in (
-            words.moment,
-            words.clock,
-            words.short,
-            words.machine,
-            words.duration,
-            words.number,
-            words.versions,
-        ):
-            self._templates.filters[filter_.__name__] = filter_
-        self._templates.filters["state"] = words.state
+        self._templates.filters |= words.FILTERS
         self._templates.globals |= {"asset": assets.path, "graph": graph.link, "airbag_version": __version__}
 
     def html(self, template: str, **values: object) -> str:

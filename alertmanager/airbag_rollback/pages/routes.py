@@ -31,7 +31,7 @@ def page_routes(receiver: Receiver) -> list[BaseRoute]:
     entry = Entry(door, frame)
     read = {
         "/": reading.overview, "/actions": reading.actions, "/actions/{action_id}": reading.action,
-        "/rollback": ordering.confirm,
+        "/actions/{action_id}/report": reading.report, "/rollback": ordering.confirm,
     }  # fmt: skip
     parts = {"/parts/open": reading.open_part, "/parts/actions/{action_id}": reading.action_part}
     orders = {

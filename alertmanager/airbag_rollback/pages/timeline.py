@@ -31,13 +31,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch of the way. `x` and `width` are shares of the whole bar in percent."""
+    """One stretch of the way, up to `done`. `x` and `width` are shares of the whole bar in percent."""
 
     name: str
     text: str
     seconds: float
     x: float
     width: float
+    done: float
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,13 @@ def stages(action: Action) -> list[Stage]:
         if start == "approved_at" and begun is None:  # nobody had to be asked
             begun = action.decided_at
         if begun is not None and done is not None:
-            spans.append((name, text, max(0.0, done - begun)))
-    whole = sum(seconds for *_, seconds in spans) or 1.0
-    widths = [max(1.5, 100 * seconds / whole) for *_, seconds in spans]
+            spans.append((name, text, max(0.0, done - begun), done))
+    whole = sum(seconds for _, _, seconds, _ in spans) or 1.0
+    widths = [max(1.5, 100 * seconds / whole) for _, _, seconds, _ in spans]
     scale = 100 / (sum(widths) or 1.0)
     found, x = [], 0.0
-    for (name, text, seconds), width in zip(spans, widths, strict=True):
-        found.append(Stage(name, text, seconds, round(x, 3), round(width * scale, 3)))
+    for (name, text, seconds, done), width in zip(spans, widths, strict=True):
+        found.append(Stage(name, text, seconds, round(x, 3), round(width * scale, 3), done))
         x += width * scale
     return found
 

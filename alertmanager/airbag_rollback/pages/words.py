@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 
@@ -52,3 +52,9 @@ def versions(found: Iterable[int]) -> str:
 def state(name: str) -> str:
     """A state as words."""
     return name.replace("_", " ").lower()
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    each.__name__: each for each in (moment, clock, short, machine, duration, number, versions, state)
+}
+"""For templates, by their names."""
