@@ -50,13 +50,14 @@ def measured(source: Source) -> tuple[dict[str, float], list[str]]:
     took: dict[str, float] = {}
     filled_panels: dict[str, bool] = {}
     for dashboard in dashboards():
+        say(dashboard.uid)
         values = source.values(dashboard)
         for query in dashboard.queries():
             expr, now = asked(query, values), time.time()
             rows = source.query(expr) if query.instant else source.over_time(expr, now)
             panel = query.where.rpartition(": ")[0]
             filled_panels[panel] = filled_panels.get(panel, False) or bool(rows)
-            times = [source.seconds(expr, None if query.instant else now) for _ in range(TIMES)]
+            times = [source.seconds(expr, None if query.instant else now, query.step) for _ in range(TIMES)]
             took[query.where] = statistics.median(times)
     return took, sorted(panel for panel, has in filled_panels.items() if not has)
 

@@ -35,7 +35,7 @@ def page() -> Page:
                Ask(f"count(max by (serving, target) (airbag_tfs_up{{{variables.GROUP}}}) == 0) or vector(0)"),
                house.ZERO_IS_GOOD, links=[house.link("airbag-servers", "Servers")]),
         number("Requests", "Finished requests a second, all models together. Good: as usual at this hour.", "reqps",
-               Ask(f"sum(rate(airbag_tfs_requests_total{{{_ALL}}}[$__rate_interval]))", "requests"), sparkline=True, decimals=1),
+               Ask(f"sum(rate(airbag_tfs_requests_total{{{_ALL}}}[$__rate_interval]))", "requests"), decimals=1),
         number("Airbag may", "What the receiver may do by itself. Good: auto, or approve where a person is asked first.", "string",
                Ask("airbag_rollback_mode == 1", "{{mode}}"), names=True, links=[house.link("airbag-self", "Airbag itself")]),
         number("Last drill", "Age of the last drill that went the whole way. Good: younger than two intervals.", "s",

@@ -9,14 +9,12 @@ from grafana.src.panels import graph, heat, number, rows, states
 from grafana.src.queries import HEALTH, HEALTH_STATES, VERSION_STATES, VERSIONS
 
 _OF = variables.ONE
-_REAL = f'{_OF},model_version!~"switching|multiple"'
 _BEFORE, _NOW = f'{_OF},model_version="$before"', f'{_OF},model_version="$now"'
 _RATE = "sum by (model_version) (rate(airbag_tfs_requests_total{%s}[$__rate_interval]))"
 _ERRORS = "model_version:airbag_tfs_errors_per_request:ratio$verdict{%s}"
 _SLOW = "model_version:airbag_tfs_slow_per_answer:ratio$verdict{%s}"
 _ACCURACY = "model_version:airbag_quality_accuracy:ratio$window{%s}"
 _BUCKETS = 'airbag_tfs_request_duration_seconds_bucket{%s,api=~"(?i:predict|classify|regress)"}[$__rate_interval]'
-_P50 = f"histogram_quantile(0.5, sum by (model_version, le) (rate({_BUCKETS})))"
 _P99 = f"histogram_quantile(0.99, sum by (model_version, le) (rate({_BUCKETS})))"
 _LIMIT = "max(%s{" + _OF + "})"
 _VERSION_LINK = [
@@ -88,7 +86,8 @@ def page() -> Page:
              [house.Column("Written", "dateTimeFromNow"), house.Column("Size", "bytes"), *map(_yes, ("Complete", "Clients can go on"))],
              labels=["model_version"], sort="Written"),
         graph("Latency", "Half and 99 % of the answers were faster. Good: below the dashed latency bound, and no step at a release.", "s",
-              Ask(_P50 % _REAL, "p50 of {{model_version}}"), Ask(_P99 % _REAL, "p99 of {{model_version}}"),
+              *(Ask(f"model_version:airbag_tfs_request_duration_seconds:{each}_$latency{{{_OF}}}", f"{each} of {{{{model_version}}}}")
+                for each in ("p50", "p99")),
               Ask(_LIMIT % "airbag_tfs_latency_bound_seconds", "limit")),
     )  # fmt: skip
     made.row("Behind it")

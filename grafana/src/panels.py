@@ -20,11 +20,12 @@ def graph(
     title: str, description: str, unit: str, *asks: Ask, stacked: bool = False, bars: bool = False,
     levels: Levels = (), low: float | None = 0, high: float | None = None, band: tuple[str, str] | None = None,
     links: Sequence[builders.DashboardLink] = (), faint: str = "", calc: str = "lastNotNull",
-    span: str = "",
+    span: str = "", interval: str = "",
 ) -> timeseries.Panel:  # fmt: skip
     """Lines over time. Series whose legend begins with `limit` are dashed red; those that match `faint` are grey.
 
-    `band` names the legends of a lower and an upper bound, between which is filled.
+    `band` names the legends of a lower and an upper bound, between which is filled. `span` shows another time than the
+    rest of the page does, `interval` is the least time between two points.
     """
     legend = common_builders.VizLegendOptions().show_legend(True).display_mode(common.LegendDisplayMode.TABLE)
     legend = legend.placement(common.LegendPlacement.BOTTOM).calcs([calc, "max"])
@@ -38,6 +39,7 @@ def graph(
     panel = panel.line_width(2).fill_opacity(60 if bars else 8).show_points(common.VisibilityMode.NEVER)
     panel = panel.span_nulls(False).data_links(list(links))
     panel = panel.time_from(span) if span else panel
+    panel = panel.interval(interval) if interval else panel
     panel = panel.min(low) if low is not None else panel
     panel = panel.max(high) if high is not None else panel
     if bars:
@@ -96,7 +98,7 @@ def states(title: str, description: str, *asks: Ask, mappings: Sequence[tuple[fl
            links: Sequence[builders.DashboardLink] = ()) -> statetimeline.Panel:  # fmt: skip
     """What was when, as coloured stretches; one row a series."""
     panel = statetimeline.Panel().title(title).description(description).datasource(variables.SOURCE)
-    panel = panel.targets(list(_queries(asks))).merge_values(True)
+    panel = panel.targets(list(_queries(asks))).merge_values(True).interval("5s")  # a strip of all models is dear
     if mappings:
         panel = panel.mappings(mapped(mappings))
     else:

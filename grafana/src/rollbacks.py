@@ -65,9 +65,9 @@ def page() -> Page:
         12, house.GRAPH,
         graph("Time per stage", "Nine in ten actions of the last hour took less for each stage. Good: seconds; `detected` is the way "
               "of the alert, `recovered` the proof.", "s",
-              Ask(f"histogram_quantile(0.9, sum by (stage, le) (increase({_STAGE}_bucket[1h])))", "{{stage}}")),
+              Ask(f"histogram_quantile(0.9, sum by (stage, le) (increase({_STAGE}_bucket[1h])))", "{{stage}}"), interval="15s"),
         graph("Alert to recovery over months", "Mean of all stages together, of the rollbacks of each day. Good: flat.", "s",
-              Ask(_recovery("1d"), "alert to recovery"), span="90d"),
+              Ask(_recovery("1d"), "alert to recovery"), span="90d", interval="1h"),
     )  # fmt: skip
     made.row("Drills")
     made.add(

@@ -11,6 +11,8 @@ from typing import Any
 
 import requests
 
+from airbag.config import parse_duration
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 _LABEL_VALUES = re.compile(r"label_values\((?:(?P<of>.+), *)?(?P<label>\w+)\)")
@@ -27,6 +29,11 @@ class Query:
     legend: str = ""
     instant: bool = False
     interval: str = "1s"
+
+    @property
+    def step(self) -> float:
+        """Seconds between two points, at the least."""
+        return parse_duration(self.interval)
 
 
 @dataclass
@@ -71,7 +78,7 @@ class Dashboard:
                 yield Query(where, target["expr"], legend, bool(target.get("instant")), interval)
         for mark in self.body["annotations"]["list"]:
             text = f"{mark['titleFormat']} {mark['textFormat']}"
-            yield Query(f"{self.uid}: annotation {mark['name']}", mark["expr"], text)
+            yield Query(f"{self.uid}: annotation {mark['name']}", mark["expr"], text, interval=mark["step"])
 
 
 def dashboards() -> list[Dashboard]:
@@ -105,9 +112,9 @@ class Source:
         assert answer["status"] == "success", (expr, answer)
         return list(answer["data"]["result"])
 
-    def seconds(self, expr: str, end: float | None = None) -> float:
+    def seconds(self, expr: str, end: float | None = None, step: float = 1.0) -> float:
         """How long Prometheus itself needed, all phases; with an `end` for the span shown."""
-        over = {} if end is None else {"start": end - self._span, "end": end, "step": 1.0}
+        over = {} if end is None else {"start": end - self._span, "end": end, "step": step}
         given: dict[str, str | float] = {"query": expr, "stats": "all"} | over
         answer = requests.post(f"{self._url}/api/v1/query{'_range' if over else ''}", data=given, timeout=60).json()
         assert answer["status"] == "success", (expr, answer)
