@@ -18,23 +18,12 @@ from airbag_demo.ports import free_ports
 from airbag_demo.releases import MODEL, publish
 from airbag_demo.stack import Stack, running
 from airbag_demo.story import actions, fill_store, proven, release, traffic
-from tests.fakes.dashboards import Dashboard, Source, asked, dashboards
+from tests.fakes.dashboards import Dashboard, Source, asked, dashboards, is_excused
 from tests.fakes.wait import until
 
 ROOT = Path(__file__).parents[2]
 LIVED = 75.0
 """Seconds of traffic after which even the windows that are evaluated once a minute have their records."""
-
-EMPTY = {
-    r"airbag-servers: GPU": "this machine has no GPU",
-    r"airbag-quality: AUC": "the digits have ten classes, AUC is for two",
-    r"airbag-quality: (Mean absolute error|Bias|BLEU)": "the digits are no regression and no translation",
-    r"airbag-pipelines: .* against usual: B": "usual is what was a day ago",
-    r"airbag-fleet: Open incidents": "nothing may be wrong in the end",
-    r"airbag-.*: annotation Calls for a person": "Airbag helped itself",
-    r"airbag-quality: Missing values, worst five: B": "",
-}
-"""What may stay empty, and why."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +102,7 @@ def test_every_query_has_data_with_the_labels_that_its_legend_and_its_links_name
             f"{query.where} lacks {needed - set(row['metric'])}" for row in rows[:50] if needed - set(row["metric"])
         ]
     assert wrong == []
-    assert [where for where in empty if not any(re.match(pattern, where) for pattern in EMPTY)] == []
+    assert [where for where in empty if not is_excused(where)] == []
 
 
 @pytest.mark.story
