@@ -59,7 +59,7 @@ def lived(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         )
         assert done.returncode == 0, done.stdout + done.stderr
         until(lambda: time.monotonic() - begun > LIVED, timeout=120, what="enough of the past", every=1)
-        publish(releases / "faults" / "accuracy", stack.store / MODEL, 4)
+        publish(releases / "faults" / "latency", stack.store / MODEL, 4)  # seen by its answers, and labelled
         release(stack, 4)
         until(lambda: _rolled_back(stack), timeout=120, what="the rollback of version 4", every=0.5)
         until(lambda: prometheus.query("airbag_rollback_last_action_timestamp_seconds"), what="its mark", every=0.5)
