@@ -13,6 +13,7 @@ from typing import Any
 
 import promql_parser as ast
 import pytest
+import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard as Model
 
@@ -145,6 +146,30 @@ def test_target_counter_agg_rule(dashboard: Dashboard) -> None:
             name = selector.name or ""
             if name.endswith("_total") and name != "airbag_rollback_audit_records_total":
                 assert call in ("rate", "irate", "increase"), (where, name)
+
+
+@each_dashboard
+def test_target_logql_rule_and_target_logql_auto_rule(dashboard: Dashboard) -> None:
+    """Nothing asks Loki, so that both hold."""
+    assert set(re.findall(r'"type": "(loki|prometheus)"', dashboard.text)) == {"prometheus"}
+
+
+RULES = {
+    "template-datasource-rule", "template-job-rule", "template-instance-rule", "template-label-promql-rule",
+    "template-on-time-change-reload-rule", "panel-datasource-rule", "panel-title-description-rule",
+    "panel-units-rule", "panel-no-targets-rule", "target-promql-rule", "target-rate-interval-rule", "target-job-rule",
+    "target-instance-rule", "target-counter-agg-rule", "target-logql-rule", "target-logql-auto-rule",
+    "uneditable-dashboard",
+}  # fmt: skip
+
+
+def test_every_rule_of_the_linter_is_checked_here_or_left_out_with_a_reason() -> None:
+    excluded = yaml.safe_load((ROOT / "grafana" / "dashboards" / ".lint").read_text())["exclusions"]
+    assert all(each["reason"] for each in excluded.values())
+    here = " ".join(name.replace("_", "-") for name in globals() if name.startswith("test_"))
+    checked = {rule for rule in RULES if rule in here}
+    assert checked | set(excluded) == RULES
+    assert "-job-rule" not in here
 
 
 @each_dashboard
