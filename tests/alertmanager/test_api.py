@@ -299,14 +299,13 @@ def test_every_answer_to_anything_is_as_described_and_none_is_a_failure_of_ours(
     with process(around) as receiver:
         waiting(around, receiver)
         headers = CALLERS[caller]
-        done = walk(
-            receiver.url, headers, around.folder, examples=8 if caller == "admin" else 3, phases="coverage,fuzzing"
-        )
+        phases = "coverage,fuzzing" if caller == "admin" else "fuzzing"  # who may do all comes by all of the code
+        done = walk(receiver.url, headers, around.folder, examples=3, phases=phases)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         if caller == "admin":
             # A record of the audit may name no action, and schemathesis then asks for the action None.
             skipped = "positive_data_acceptance"
-            done = walk(receiver.url, headers, around.folder, examples=5, phases="stateful", skipped=skipped)
+            done = walk(receiver.url, headers, around.folder, examples=3, phases="stateful", skipped=skipped)
             assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "Traceback" not in (around.folder / "receiver.log").read_text()
 

@@ -290,6 +290,6 @@ class Rollbacks(RuleBasedStateMachine):
 
 
 Rollbacks.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_invariants_hold_in_any_order_of_events = pytest.mark.long(Rollbacks.TestCase)

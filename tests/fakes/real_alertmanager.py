@@ -66,7 +66,7 @@ def configuration(folder: Path, tokens: Mapping[str, str], receivers: Mapping[st
     secret = folder / "airbag_webhook_token"
     secret.write_text("s3cret")
     local = {"/etc/alertmanager": str(folder), f"/run/secrets/{secret.name}": str(secret), **tokens}
-    config = shipped.copy("alertmanager", folder, local) / "alertmanager.yml"
+    config = shipped.copied("alertmanager", folder, local) / "alertmanager.yml"
     text = config.read_text()
     for name, other in (receivers or {}).items():
         text, count = re.subn(rf"(?m)- receiver: {name}$", f"- receiver: {other}", text)

@@ -45,13 +45,13 @@ def mutants(alert: Rule) -> Iterator[Mutant]:
         yield Mutant("for", {key: value for key, value in alert.items() if key != "for"})
 
 
-def needed(alert: Rule) -> list[dict[str, Any]]:
-    """The alert and the records that it or its texts rest on, in the groups that they stand in."""
+def needed(*alerts: Rule, asked: str = "") -> list[dict[str, Any]]:
+    """The alerts and the records that they, their texts or what is `asked` rest on, in their groups."""
     groups = shipped.group_documents()
     records = {rule["record"]: rule for group in groups for rule in group["rules"] if "record" in rule}
-    names = rested_on(_named(alert), records)
+    names = rested_on(set(_NAME.findall(asked)).union(*map(_named, alerts)), records)
     kept = [
-        group | {"rules": [rule for rule in group["rules"] if rule == alert or rule.get("record") in names]}
+        group | {"rules": [rule for rule in group["rules"] if rule in alerts or rule.get("record") in names]}
         for group in groups
     ]
     return [group for group in kept if group["rules"]]

@@ -16,7 +16,7 @@ CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml")
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_promtool_accepts_it_with_its_rules_and_targets(release: Release, tmp_path: Path) -> None:
-    local = shipped.copy("prometheus", tmp_path, {"/etc/prometheus": str(tmp_path)})
+    local = shipped.copied("prometheus", tmp_path, {"/etc/prometheus": str(tmp_path)})
     said = run("promtool", "check", "config", "--lint=all", "--lint-fatal", local / "prometheus.yml", release=release)
     assert "SUCCESS" in said
     assert f"{len(list(shipped.RULES.glob('*.yml')))} rule files found" in said

@@ -77,12 +77,12 @@ def test_a_real_prometheus_evaluates_every_rule_on_the_exporters_pages(release: 
 def _alertmanager_files(folder: Path) -> Path:
     (folder / "token").write_text("s3cret")
     tokens = {"/etc/alertmanager": str(folder), "/run/secrets/airbag_webhook_token": str(folder / "token")}
-    return shipped.copy("alertmanager", folder, tokens) / "alertmanager.yml"
+    return shipped.copied("alertmanager", folder, tokens) / "alertmanager.yml"
 
 
 def _prometheus_files(folder: Path, targets: dict[str, str]) -> Path:
     """The shipped ones with local addresses, everything once a second: a minute's group would keep a test waiting."""
-    shipped.copy("prometheus", folder, {"/etc/prometheus": str(folder)})
+    shipped.copied("prometheus", folder, {"/etc/prometheus": str(folder)})
     for file in (folder / "targets").glob("*.yml"):
         file.write_text(f'- targets: ["{targets.get(file.stem, "127.0.0.1:1")}"]\n')
     for file in (folder / "prometheus.yml", *(folder / "rules").glob("*.yml")):

@@ -65,7 +65,7 @@ def test_up_serves_until_it_is_stopped_and_leaves_no_process_behind(stop: signal
     output = tmp_path / "output"
     flags = ("--root", str(ROOT), "--run.dir", str(tmp_path / "run"), "--ports", "free")
     with running_up(output, *flags) as child:
-        until(lambda: "Ctrl-C stops everything" in output.read_text(), timeout=90, what="the stack is up")
+        until(lambda: "Ctrl-C stops everything" in output.read_text(), timeout=200, what="the stack is up")
         addresses = dict(line.split(maxsplit=1) for line in output.read_text().splitlines() if " http://" in line)
         query = {"query": "sum(increase(airbag_tfs_requests_total{model_version='2',status='OK'}[10s])) > 10"}
         until(
