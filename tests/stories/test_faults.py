@@ -1,4 +1,7 @@
-"""Each fault, through the command that a newcomer runs and the real binaries."""
+"""Faults, through the command that a newcomer runs and the real binaries.
+
+Slow answers are what the story of the dashboards rolls back, errors the one of the golden requests below.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from airbag_demo.story import FAULTS
-
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.story
 @pytest.mark.usefixtures("releases")
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ["accuracy", "load"])
 def test_a_bad_release_is_seen_rolled_back_and_proven_good_again(fault: str, tmp_path: Path) -> None:
     """Given version 2 serving, when a bad version 3 is released, then the stack alone brings 2 back, losing nothing."""
     file = tmp_path / "report.json"
@@ -36,7 +37,7 @@ def test_a_bad_release_is_seen_rolled_back_and_proven_good_again(fault: str, tmp
         assert report["accuracy_bad"] is None
     else:
         assert report["first_bad_at"] < report["acted_at"] < report["first_good_at"]
-    if fault in ("accuracy", "errors"):
+    if fault == "accuracy":
         assert report["accuracy_bad"] < 0.5
 
 
