@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.alertmanager_pages.test_pages_browser import AUDIT
 from tests.alertmanager_report.conftest import Story
@@ -41,18 +39,6 @@ DRAWN = """
 }
 """
 """Every text and every line of the charts, less their grid, with its contrast to the paper below."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The system's browser."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("chromium is not on PATH; install it with the system's package manager")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
