@@ -63,11 +63,11 @@ def _models() -> Built:
     return rows(
         "Fleet",
         "A row for each model. The bars show how much of what exporters.yml allows is used up: at 100 % the alert's threshold "
-        "is crossed. Good: short green bars. Click a model to open it.",
+        "is crossed; requests are those of five minutes. Good: short green bars. Click a model to open it.",
         [
             Ask(f"{BY_MODEL} (airbag_tfs_default_version{{{_ALL}}})", name="Version"),
             Ask(HEALTH % {"of": _ALL}, name="State"),
-            Ask(f"sum by (serving, model_name) (rate(airbag_tfs_requests_total{{{_ALL}}}[$__rate_interval]))", name="Requests"),
+            Ask(f"{BY_MODEL} (model:airbag_tfs_requests:rate5m{{{_ALL}}})", name="Requests"),  # the counters take a third of a second
             Ask(f"{BY_MODEL} ({errors}{{{_ALL}}})", name="Errors"),
             Ask(of_limit(f"{errors}{{{_ALL}}}", f"airbag_tfs_error_ratio_max{{{_ALL}}}"), name="of limit: errors"),
             Ask(f"{BY_MODEL} (model_version:airbag_tfs_request_duration_seconds:p99_$latency{{{_ALL}}})", name="p99"),
