@@ -124,11 +124,16 @@ def break_it(stack: Stack, releases: Path, seconds: float, every: float) -> list
         publish(releases / "faults" / kind, stack.store / MODEL, version)
         release(stack, version)
         versions.append(version)
-        until(lambda at=version: ended(stack, at), timeout=120, every=0.5, what=f"the end of version {version}")
+        wait_for_end(stack, version)
         (state,) = {each["state"] for each in mine(stack, version) if each["state"] != "SUPPRESSED"}
         say(f"version {version}, {kind}: {state} {time.monotonic() - due:.1f} s after its release began")
     time.sleep(max(0.0, began + seconds - time.monotonic()))
     return versions
+
+
+def wait_for_end(stack: Stack, version: int) -> None:
+    """Until the receiver has done what it does about that version."""
+    until(lambda: ended(stack, version), timeout=120, every=0.5, what=f"the end of version {version}")
 
 
 def mine(stack: Stack, version: int) -> list[dict[str, Any]]:  # Any: JSON
