@@ -125,8 +125,9 @@ def break_it(stack: Stack, releases: Path, seconds: float, every: float) -> list
         release(stack, version)
         versions.append(version)
         wait_for_end(stack, version)
-        (state,) = {each["state"] for each in mine(stack, version) if each["state"] != "SUPPRESSED"}
-        say(f"version {version}, {kind}: {state} {time.monotonic() - due:.1f} s after its release began")
+        for each in mine(stack, version):
+            took = f"{time.monotonic() - due:.1f} s after its release began"
+            say(f"version {version}, {kind}: {each['state']} {took}: {each['text']}")
     time.sleep(max(0.0, began + seconds - time.monotonic()))
     return versions
 
