@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,12 @@ def test_the_example_of_an_acceptance_is_one(tmp_path: Path) -> None:
     [text] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "releasing.md").read_text(), re.DOTALL)
     (tmp_path / "accepted.yml").write_text(text)
     assert [each.package for each in read_accepted(tmp_path / "accepted.yml")] == ["requests"]
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"), [(("check",), False), (("audit", "STRICT=1"), True)], ids=["check", "release"]
+)
+def test_every_check_audits_and_a_release_strictly(words: tuple[str, ...], flag: bool) -> None:
+    done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    [line] = [each for each in done.stdout.splitlines() if "requirements.audit" in each]
+    assert ("--strict" in line) is flag

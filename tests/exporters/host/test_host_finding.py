@@ -76,8 +76,9 @@ IPV6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 @pytest.mark.parametrize("version", ["4", pytest.param("6", marks=IPV6)])
 def test_a_port_is_the_process_that_listens_on_it_and_not_who_talks_to_it(version: str) -> None:
     address = "::1" if version == "6" else "127.0.0.1"
-    with listening(version=version) as (port, pid), socket.create_connection((address, port)):
+    with listening(version=version) as (port, pid), socket.create_connection((address, port)) as client:
         assert found(port=port) == [pid]
+        assert found(port=client.getsockname()[1]) == []
     assert found(port=port) == []
 
 

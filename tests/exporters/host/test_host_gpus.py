@@ -141,6 +141,7 @@ def test_time_of_a_gpu_is_the_target_s_or_other_by_the_latest_sample_of_each(tmp
     name, of = "airbag_host_gpu_process_utilization_ratio", {"gpu": "GPU-1"}
     assert found[name, frozenset({**of, "serving": "main", "target": "a"}.items())] == 0.4
     assert found[name, frozenset({**of, "serving": "other", "target": "other"}.items())] == pytest.approx(0.15)
+    assert value(page, "gpu_process_utilization_ratio", serving="main") == 0  # nothing since
 
 
 def test_a_process_that_does_nothing_on_its_gpu_shows_0_and_none_is_no_series() -> None:
