@@ -152,7 +152,7 @@ images: ## Build the images tfs-airbag and tfs-airbag-demo of this version (need
 DIST := dist
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' airbag/__init__.py)
 # Whoever builds this commit again gets the same bytes.
-DATED = umask 022; SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}
+DATED = SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}
 
 .PHONY: clean
 clean: ## Remove environments, caches, run folders and dist/
