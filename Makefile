@@ -78,7 +78,7 @@ servers: ## Install Redis, nginx, git and Chromium for the tests where they are 
 lock: $(VENV)/.dev ## Renew requirements/*.lock
 	@$(BIN)/uv pip compile -q --upgrade $(LOCK) --extra dev requirements/build.in -o requirements/dev.lock
 	@$(BIN)/uv pip compile -q $(LOCK) --extra demo requirements/build.in -c requirements/dev.lock -o requirements/demo.lock
-	@$(BIN)/uv pip compile -q $(LOCK) requirements/build.in -c requirements/dev.lock -o requirements/base.lock
+	@$(BIN)/uv pip compile -q $(LOCK) --extra postgresql requirements/build.in -c requirements/dev.lock -o requirements/base.lock
 	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/proto.in -o requirements/proto.lock
 	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/dvc.in -o requirements/dvc.lock
 COMPILE := --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
