@@ -81,9 +81,8 @@ def resolves_names(cluster: Cluster) -> list[str]:
     """The pods that may ask for names."""
     [dns] = [end for end in OUTSIDE if end.namespace == "kube-system"]
     policies = cluster.of("NetworkPolicy")
-    return [
-        end.name for end in ends(cluster) if end.namespace == "airbag" and _passes(policies, "egress", end, dns, 53)
-    ]
+    ours = [end for end in ends(cluster) if end not in OUTSIDE]
+    return [end.name for end in ours if _passes(policies, "egress", end, dns, 53)]
 
 
 def _numbers(policy: Object) -> Iterator[int]:

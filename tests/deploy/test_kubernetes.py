@@ -78,7 +78,7 @@ def test_every_command_of_our_image_is_one_that_airbag_understands(overlay: str)
             command = found
         command.make_context(container["name"], words)
         [port] = container["ports"]
-        assert f"--web.listen-address=0.0.0.0:{port['containerPort']}" in words
+        assert f"--web.listen-address=0.0.0.0:{port['containerPort']}" in container["args"]
 
 
 def test_images_and_flags_are_those_of_compose() -> None:
@@ -102,7 +102,8 @@ def test_objects_are_made_of_the_repository_s_files_all_of_them_and_as_they_are(
     }
     globs = [
         "prometheus/*.yml", "prometheus/rules/*.yml", "prometheus/targets/*.yml", "exporters/exporters.yml",
-        "exporters/monitoring.config", "alertmanager/*.yml", "alertmanager/templates/*.tmpl", "grafana/dashboards/*.json",
+        "exporters/monitoring.config", "alertmanager/*.yml", "alertmanager/templates/*.tmpl",
+        "grafana/dashboards/*.json",
     ]  # fmt: skip
     assert made == {(path.name, path.read_text()) for glob in globs for path in ROOT.glob(glob)}
 

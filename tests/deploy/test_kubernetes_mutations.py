@@ -113,7 +113,8 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
     "models that the receiver cannot write": (
         "example", lambda c: container(c)["volumeMounts"][2].update(readOnly=True), "the wrong way"),
     "no policy that denies": (
-        "example", lambda c: forget(c, "NetworkPolicy", "nothing-else"), "may: Hop(source='clients/stranger', target='airbag/stranger', port=8500)"),
+        "example", lambda c: forget(c, "NetworkPolicy", "nothing-else"),
+        "may: Hop(source='clients/stranger', target='airbag/stranger', port=8500)"),
     "a receiver that Alertmanager cannot reach": (
         "example", lambda c: rule(c, "receiver", "ingress")["ports"][0].update(port=9816),
         "may not: Hop(source='alertmanager', target='receiver', port=9815)"),
