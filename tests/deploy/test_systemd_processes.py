@@ -142,12 +142,44 @@ def test_the_process_of_a_unit_is_ready_reloads_and_ends_in_its_time(name: str, 
     assert "PermissionError" not in log.read_text()
 
 
-def test_the_confinement_of_these_tests_is_real(installed: Path) -> None:
-    unit = read_unit(FOLDER / "airbag-receiver.service")
-    calls = ",".join(system_calls(unit.all("SystemCallFilter")))
-    source = "import ctypes, mmap; print(ctypes.CDLL(None, use_errno=True).chroot(b'/'), ctypes.get_errno())"
-    done = subprocess.run([sys.executable, str(CONFINED), calls, sys.executable, "-c", source], capture_output=True)
-    assert done.stdout.split() == [b"-1", b"1"]
+def confined(name: str, source: str) -> subprocess.CompletedProcess[str]:
+    """Python source under the confinement of a unit."""
+    calls = ",".join(system_calls(read_unit(FOLDER / name).all("SystemCallFilter")))
+    line = [sys.executable, str(CONFINED), calls, sys.executable, "-c", source]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_confinement_of_these_tests_is_real() -> None:
+    source = "import ctypes; print(ctypes.CDLL(None, use_errno=True).chroot(b'/'), ctypes.get_errno())"
+    assert confined("airbag-receiver.service", source).stdout.split() == ["-1", "1"]
+    source = "import mmap; mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)"
+    assert "PermissionError" in confined("airbag-receiver.service", source).stderr
+
+
+def test_the_receiver_may_replace_models_config_and_hand_it_to_the_owner_of_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    path.write_text("model_config_list {}\n")
+    source = f"""
+import os
+from airbag.serving.model_config import ModelConfigFile
+os.chown({str(path)!r}, os.getuid(), os.getgid())
+file = ModelConfigFile({str(path)!r})
+with file.locked():
+    file.replace(file.read(), "model_config_list {{}}  # new")
+"""
+    done = confined("airbag-receiver.service", source)
+    assert done.returncode == 0, done.stderr
+    assert "# new" in path.read_text()
+    assert "PermissionError" in confined("airbag-serving-exporter.service", source).stderr  # it need not
+
+
+def test_the_users_that_the_units_need_are_made_and_nobody_can_log_in_as_them(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    root = f"--root={tmp_path}"
+    subprocess.run(["systemd-sysusers", root, "-"], input=(FOLDER / "sysusers.conf").read_bytes(), check=True)
+    passwd = (tmp_path / "etc/passwd").read_text()
+    assert {line.split(":")[0] for line in passwd.splitlines()} == {"airbag", "tfserving"}
+    assert all(line.endswith("/nologin") for line in passwd.splitlines())
 
 
 def test_the_page_s_shell_is_shell() -> None:
