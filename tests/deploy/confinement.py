@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.deploy.kustomized import Cluster, Object
 
-_PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+")
+_PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+(-[a-z]+)?")
 _BESIDE = {"host-exporter"}
 """Not asked whether it is ready, as that would take the server in the same pod out of service."""
 
@@ -51,8 +51,13 @@ def _containers(cluster: Cluster) -> Iterator[str]:
         for probe in sorted(wanted):
             if probe not in container:
                 yield f"{where} has no {probe}"
-            elif container[probe]["httpGet"]["port"] not in named:
+            elif not {where_asked["port"] for where_asked in container[probe].values() if _asks(where_asked)} <= named:
                 yield f"{where}: {probe} asks at no port of it"
+
+
+def _asks(part: object) -> bool:
+    """Whether this part of a probe names a port."""
+    return isinstance(part, dict) and "port" in part
 
 
 def _may(context: Object) -> Iterator[str]:

@@ -155,6 +155,8 @@ def _exporter(cluster: Cluster) -> Iterator[tuple[str, str]]:
     for target in (target for group in config["servings"] for target in group["targets"]):
         yield from (("serving-exporter", target["grpc"]), ("serving-exporter", target["rest"]))
         yield "receiver", target["grpc"]
+    if "redis" in config["quality"]:
+        yield "quality-exporter", urlsplit(config["quality"]["redis"]["url"]).netloc
     yield from (("serving-exporter", urlsplit(url).netloc) for url in config["alerts"]["alertmanager_urls"])
 
 

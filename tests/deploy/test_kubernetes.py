@@ -154,13 +154,30 @@ def test_the_operator_s_routes_of_the_machine_are_those_of_alertmanager_yml() ->
             assert theirs[first + second.title()] == route[key]
 
 
-def test_two_receivers_differ_from_one_by_the_journal_alone() -> None:
-    one, two = ((path.read_text().splitlines()[1:]) for path in (
-        ROOT / "alertmanager/policy.yml", FOLDER / "overlays/ha/policy.yml"))  # fmt: skip
-    assert [(a, b) for a, b in zip(one, two, strict=True) if a != b and not a.startswith("journal:")] == []
-    receiver = rendered("ha").get("StatefulSet", "receiver")["spec"]
-    assert (receiver["replicas"], receiver["podManagementPolicy"]) == (2, "Parallel")
-    assert rendered("ha").of("PodDisruptionBudget")
+@pytest.mark.parametrize(
+    ("shipped", "key"),
+    [("alertmanager/policy.yml", ["journal"]), ("exporters/exporters.yml", ["redis", "state_folder"])],
+    ids=["policy", "exporters"],
+)
+def test_several_differ_from_one_by_where_the_state_lies_alone(shipped: str, key: list[str]) -> None:
+    one = (ROOT / shipped).read_text().splitlines()[1:]
+    several = (FOLDER / "overlays/ha" / Path(shipped).name).read_text().splitlines()[1:]
+    changed = [
+        line.split(":")[0].strip() for pair in zip(one, several, strict=True) if len(set(pair)) == 2 for line in pair
+    ]
+    assert sorted(set(changed)) == key
+
+
+def test_of_several_none_waits_for_another_and_all_are_scraped() -> None:
+    targets = hops.text(rendered("ha"), "targets", "airbag-receiver.yml")
+    targets += hops.text(rendered("ha"), "targets", "airbag-quality.yml")
+    scraped = {target for group in targets for target in group["targets"]}
+    for name, port in (("receiver", 9815), ("quality-exporter", 9811)):
+        spec = rendered("ha").get("StatefulSet", name)["spec"]
+        assert (spec["replicas"], spec["podManagementPolicy"]) == (2, "Parallel")
+        assert {f"{name}-{number}.{spec['serviceName']}:{port}" for number in range(2)} <= scraped
+        assert rendered("ha").get("PodDisruptionBudget", name)
+    assert len(scraped) == 4
     assert not rendered("example").of("PodDisruptionBudget")  # for one pod it would stop every drain
 
 

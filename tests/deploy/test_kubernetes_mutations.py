@@ -127,6 +127,9 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
     "an operator that is not let in": (
         "operator", lambda c: forget(c, "NetworkPolicy", "receiver-to-monitoring"),
         "may not: Hop(source='monitoring/alertmanager', target='receiver', port=9815)"),
+    "a Redis that is open to all": (
+        "ha", lambda c: forget(c, "NetworkPolicy", "redis") or forget(c, "NetworkPolicy", "nothing-else"),
+        "may: Hop(source='clients/stranger', target='redis', port=6379)"),
     "a database that is not reached": (
         "ha", lambda c: forget(c, "NetworkPolicy", "receiver-to-postgresql"),
         "may not: Hop(source='receiver', target='databases/postgres', port=5432)"),
