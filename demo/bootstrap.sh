@@ -1,9 +1,8 @@
 #!/bin/sh
-# Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx, git, Chromium and
-# systemd's tools.
+# Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx, git and Chromium.
 # usage: bootstrap.sh python VENV | binaries | servers | newest [FOLDER]
 # Installs system packages on Debian and Ubuntu only, and only what is missing; anywhere else it says what to install.
-# `newest` installs nothing: it unpacks Debian's newest Prometheus, Alertmanager and kustomize into a folder, for tests.
+# `newest` installs nothing: it unpacks Debian's newest Prometheus and Alertmanager into a folder, for tests on both.
 set -eu
 
 say() { printf '%s\n' "$*" >&2; }
@@ -70,19 +69,17 @@ get_servers() {
     services=$missing
     has git || missing="$missing git"
     has chromium || missing="$missing chromium"
-    # It only reads files; where systemd is not what runs the machine, nothing of the package is started.
-    has systemd-analyze || missing="$missing systemd"
     [ -n "$missing" ] || exit 0
     # shellcheck disable=SC2086 # a list of package names
     debian_install $missing ||
-        fail "redis-server, nginx, git, chromium and systemd-analyze must be on PATH. On macOS: brew install redis nginx git chromium"
+        fail "redis-server, nginx, git and chromium must be on PATH. On macOS: brew install redis nginx git chromium"
     # shellcheck disable=SC2086
     stop_services $services
 }
 
 get_newest() { # FOLDER
     complete "$1" && exit 0
-    by_hand="put prometheus, promtool, alertmanager and amtool of a version that is newer than this system's, and kustomize, into $1"
+    by_hand="put prometheus, promtool, alertmanager and amtool of a version that is newer than this system's into $1"
     has apt-get && has dpkg-deb && [ "$(. /etc/os-release && echo "$ID")" = debian ] ||
         fail "only Debian offers a second version of Prometheus; $by_hand"
     [ -f /usr/share/prometheus/alertmanager/default.tmpl ] ||
@@ -99,13 +96,13 @@ get_newest() { # FOLDER
     [ $failed = 0 ] || { cat "$work/said" >&2; fail "could not get it; try again, or $by_hand"; }
     # One after the other, and each whole or not at all; the next run gets what a kill left out.
     mv "$work/prometheus-alertmanager" "$work/alertmanager"
-    for program in prometheus promtool alertmanager amtool kustomize; do mv "$work/$program" "$1/$program"; done
+    for program in prometheus promtool alertmanager amtool; do mv "$work/$program" "$1/$program"; done
     say "Unpacked into $1:"
     for program in prometheus alertmanager; do "$1/$program" --version 2>&1 | head -n 1 >&2; done
 }
 
 complete() { # FOLDER
-    for program in prometheus promtool alertmanager amtool kustomize; do [ -x "$1/$program" ] || return 1; done
+    for program in prometheus promtool alertmanager amtool; do [ -x "$1/$program" ] || return 1; done
 }
 
 unpack_newest() { # FOLDER ; apt with lists, sources and cache of its own, and this system's proxies, keys and mirror
@@ -132,14 +129,12 @@ unpack_newest() { # FOLDER ; apt with lists, sources and cache of its own, and t
         apt-get $private $ours update
     }
     # shellcheck disable=SC2086
-    apt-get $private $ours download prometheus promtool prometheus-alertmanager kustomize
-    for package in prom*.deb kustomize_*.deb; do dpkg-deb -x "$package" unpacked; done
+    apt-get $private $ours download prometheus promtool prometheus-alertmanager
+    for package in prom*.deb; do dpkg-deb -x "$package" unpacked; done
     for program in prometheus promtool prometheus-alertmanager amtool; do
         "unpacked/usr/bin/$program" --version
         mv "unpacked/usr/bin/$program" .
     done
-    unpacked/usr/bin/kustomize version
-    mv unpacked/usr/bin/kustomize .
 }
 
 stop_services() { # UNIT...: the packages start services on the standard ports; Airbag starts its own
