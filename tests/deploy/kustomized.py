@@ -33,7 +33,7 @@ class Cluster:
         return [each for each in self.objects if each["kind"] in kinds]
 
     def get(self, kind: str, name: str) -> Object:
-        [found] = [each for each in self.of(kind) if each["metadata"]["name"].split("-hash")[0] == name]
+        [found] = [each for each in self.of(kind) if each["metadata"]["name"] == name]
         return found
 
     def copy(self) -> Cluster:
