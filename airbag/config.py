@@ -169,7 +169,7 @@ def _validate(document: object, schema: type[T], *, source: str, base: Path) -> 
 
 
 def _problem(detail: ErrorDetails, schema: type[BaseModel]) -> Problem:
-    location = [part for part in detail["loc"] if not str(part).startswith(("function-", "tuple["))]
+    location = [part for part in detail["loc"] if not str(part).startswith(("function-", "tuple[", "kind:"))]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "file"
     if detail["type"] == "extra_forbidden":
         known = sorted(_keys_at(schema, location[:-1]))
