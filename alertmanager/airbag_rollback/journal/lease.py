@@ -70,6 +70,8 @@ class Lease:
         with self._tending:
             if self.fence and self._renew():
                 return True
+            if self._database.last_error:
+                self._try_to_write()
             return self._take()
 
     def outbid(self) -> None:
@@ -111,6 +113,14 @@ class Lease:
         else:
             self._database.fence = 0
         return renewed
+
+    def _try_to_write(self) -> None:
+        """A standby writes nothing by itself, and would not learn that the journal can be written again."""
+        with self._database.write("trial") as connection:
+            connection.execute(
+                "INSERT INTO meta VALUES ('tried', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (self._succession.me,),
+            )
 
     def _take(self) -> bool:
         self._succession.prepare()
