@@ -3,8 +3,8 @@ durable write and every call to somebody else.
 
 `AIRBAG_FAILPOINT`, read once at the start of the process, is either `record:FILE`, which appends the name of every
 place that is reached, or `kill:NAME|NAME|...`: the places have to be reached in that order, others may lie between
-them, and the process dies at the last one. With `stop:` it stops there instead, as by SIGSTOP, once. A name is `THREAD: PLACE` and may hold `*`. Without the variable a place
-costs one look at a variable.
+them, and the process dies at the last one. With `stop:` it stops there instead, as by SIGSTOP, once. A name is
+`THREAD: PLACE` and may hold `*`. Without the variable a place costs one look at a variable.
 """
 
 from __future__ import annotations
