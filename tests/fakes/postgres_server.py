@@ -50,9 +50,18 @@ class PostgresServer:
             _program("postgres"), "-D", str(self.folder / "data"), "-p", str(self.port), "-h", "127.0.0.1", "-k", "",
             "-c", "shared_buffers=16MB", "-c", "max_connections=50", "-c", "max_wal_size=64MB",
         ]  # fmt: skip
-        with (self.folder / "postgres.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, user=self._user, cwd=self.folder)
-        until(lambda: self.execute("SELECT 1") == [(1,)], timeout=60, what="PostgreSQL")
+
+        def answers() -> bool:
+            """One that ended at once, since something of the one before was still there, is started again."""
+            if self._process is None or self._process.poll() is not None:
+                with (self.folder / "postgres.log").open("ab") as log:
+                    self._process = subprocess.Popen(command, stdout=log, stderr=log, user=self._user, cwd=self.folder)
+            return self.execute("SELECT 1") == [(1,)]
+
+        try:
+            until(answers, timeout=60, what="PostgreSQL", every=0.1)
+        except AssertionError as error:
+            raise AssertionError((self.folder / "postgres.log").read_text()[-2000:]) from error
 
     def words(self, database: str, port: int | None = None) -> str:
         """How one reaches a database, by another port where a proxy stands between."""
