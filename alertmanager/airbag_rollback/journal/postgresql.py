@@ -47,6 +47,9 @@ _CONNECTION: Mapping[str, str | int] = {
 _AGAIN = 1.0
 """Seconds after a failed connection before the next one is tried."""
 
+_LOCK = "SELECT value FROM meta WHERE name = 'schema' FOR UPDATE"
+"""What every writer does first."""
+
 _CREATION = 0x41697262
 """Number of the lock that is held while tables are made: no row is there to lock yet."""
 
@@ -129,7 +132,7 @@ class PostgresqlDatabase(Database):
     def _begin(self) -> None:
         self.execute("BEGIN")
         self._begun = True
-        self.execute("SELECT value FROM meta WHERE name = 'schema' FOR UPDATE")
+        self.execute(_LOCK)
 
     def _commit(self) -> None:
         """An aborted transaction would be rolled back without a word."""
@@ -242,16 +245,16 @@ class PostgresqlDatabase(Database):
 
     def _prepare(self, migrations: Sequence[Migration]) -> None:
         """Make or migrate the tables. Other receivers may be at it at the same moment."""
-        with self._making("the first schema"):
-            if self.execute("SELECT to_regclass('meta')").rows == [(None,)]:
-                for statement in (*tables(), *TRIGGERS):
-                    self.execute(statement)
-                self.execute("INSERT INTO meta VALUES ('schema', ?)", (str(FIRST),))
-            found = self._found()
-        for number, migration in ahead(self.name, found, migrations):
+        if not self._is_made():
+            with self._making("the first schema"):
+                if not self._is_made():
+                    for statement in (*tables(), *TRIGGERS):
+                        self.execute(statement)
+                    self.execute("INSERT INTO meta VALUES ('schema', ?)", (str(FIRST),))
+        for number, migration in ahead(self.name, self._found(), migrations):
             try:
                 with self._making(f"schema {number + 1}"):
-                    if self._found() != str(number):
+                    if self.execute(_LOCK).rows != [(str(number),)]:
                         continue
                     for statement in migration.statements:
                         self.execute(in_its_words(statement))
@@ -279,8 +282,11 @@ class PostgresqlDatabase(Database):
             connection.patience = PATIENCE
         failpoints.reached("after the commit of ", what)
 
+    def _is_made(self) -> bool:
+        return self.execute("SELECT to_regclass('meta')").rows != [(None,)]
+
     def _found(self) -> str:
-        rows = self.execute("SELECT value FROM meta WHERE name = 'schema' FOR UPDATE").rows
+        rows = self.execute("SELECT value FROM meta WHERE name = 'schema'").rows
         return str(rows[0][0]) if rows else "unknown"
 
 
@@ -296,7 +302,7 @@ class PostgresqlReader(PostgresqlDatabase):
         self._begun = False
         self._away = ""
         self._again_at = 0.0
-        if self.rows("SELECT to_regclass('meta')") == [(None,)]:
+        if not self._is_made():
             raise JournalError(f"there is no journal in {place}")
 
     def _begin(self) -> None:

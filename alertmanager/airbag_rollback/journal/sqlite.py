@@ -111,11 +111,14 @@ def _connect(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def _only_writer(connection: sqlite3.Connection) -> Iterator[None]:
+def _making(connection: sqlite3.Connection, what: str) -> Iterator[None]:
+    """A transaction as the only writer, before there is a journal."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        failpoints.reached("before the commit of ", what)
         connection.execute("COMMIT")
+        failpoints.reached("after the commit of ", what)
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
@@ -124,13 +127,17 @@ def _only_writer(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _create(connection: sqlite3.Connection) -> str:
     """The schema that is there; the first one is made where there is none."""
-    with _only_writer(connection):
-        made = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall()
-        if not made:
-            for statement in (*TABLES, *TRIGGERS):
-                connection.execute(statement)
-            connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(FIRST),))
-        return _schema(connection)
+    if not _is_made(connection):
+        with _making(connection, "the first schema"):
+            if not _is_made(connection):  # another process may have been faster
+                for statement in (*TABLES, *TRIGGERS):
+                    connection.execute(statement)
+                connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(FIRST),))
+    return _schema(connection)
+
+
+def _is_made(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall())
 
 
 def _schema(connection: sqlite3.Connection) -> str:
@@ -143,7 +150,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, number: int, migration:
     copy = path.with_name(f"{path.name}.schema-{number}.bak")
     said = ""
     try:
-        with _only_writer(connection):
+        with _making(connection, f"schema {number + 1}"):
             if _schema(connection) != str(number):
                 return
             if connection.execute("SELECT 1 FROM audit UNION ALL SELECT 1 FROM deliveries LIMIT 1").fetchall():
@@ -152,8 +159,6 @@ def _migrate(connection: sqlite3.Connection, path: Path, number: int, migration:
             for statement in migration.statements:
                 connection.execute(statement)
             connection.execute("UPDATE meta SET value = ? WHERE name = 'schema'", (str(number + 1),))
-            failpoints.reached("before the commit of ", f"schema {number + 1}")
-        failpoints.reached("after the commit of ", f"schema {number + 1}")
     except (sqlite3.Error, OSError) as error:
         raise failed(str(path), number, error, said) from error
     log.info(f"the journal is of schema {number + 1} now: {migration.about}", extra={"copy": str(copy) if said else ""})
