@@ -180,6 +180,21 @@ def test_a_cable_that_is_cut_costs_an_error_in_time_and_nothing_else(
         assert bodies in ([b"before", b"after"], [b"before", b"lost", b"after"]), "a commit whose answer was lost"
 
 
+def test_a_report_lies_in_the_database_and_goes_with_the_one_that_takes_its_place(
+    journal: Journal, place: PostgresqlJournal
+) -> None:
+    action, _ = journal.actions.open_for(SUSPECT, 100.0, 130.0)
+    journal.reports.attach(action.id, b"<!doctype html>first", "olga", 101.0)
+    journal.reports.attach(action.id, b"<!doctype html>second", "olga", 102.0)
+    with closing(open_journal(place, KEY)) as other:
+        assert other.reports.read(action.id) == b"<!doctype html>second"
+    assert journal.database.rows("SELECT count(*) FROM reports") == [(1,)]
+    with journal.database.write() as connection:
+        connection.execute("UPDATE reports SET document = ?", (b"<!doctype html>forged",))
+    with pytest.raises(JournalError, match="is not what olga attached; attach the report again"):
+        journal.reports.read(action.id)
+
+
 @dataclass
 class Hosts:
     """Processes on several hosts, each with a clock of its own."""
