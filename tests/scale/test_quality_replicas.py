@@ -1,0 +1,164 @@
+"""Two quality exporters behind nginx with the join in Redis: whatever is killed, each event that was taken counts once."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from airbag_exporters.quality.client import QualityClient
+from tests.fakes.wait import until
+from tests.scale.quality_fleet import BALANCER, REPLICAS, Fleet, agrees, fleet
+
+MODEL, VERSION = "digits", "3"
+LABEL_DELAY = 0.7
+STEP = 300  # events between two faults
+
+
+class Load:
+    """An application that predicts some hundred times a second and hears a little later what was true."""
+
+    def __init__(self, url: str) -> None:
+        self.client = QualityClient(url, interval=0.05, batch_rows=40, backoff=(0.05, 0.5))
+        self.predicted: Counter[tuple[str, ...]] = Counter()
+        self.outcomes: Counter[tuple[str, ...]] = Counter()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        chance, waiting = random.Random(7), deque[tuple[float, str, str, str]]()  # noqa: S311 - a test's numbers
+        while not self._stop.wait(0.02) or waiting:
+            for _ in range(0 if self._stop.is_set() else 4):
+                said, true = str(chance.randrange(10)), str(chance.randrange(10))
+                true = said if chance.random() < 0.9 else true
+                key = self.client.predicted(MODEL, VERSION, said)
+                self.predicted[MODEL, VERSION, said] += 1
+                waiting.append((time.monotonic() + LABEL_DELAY, key, said, true))
+            while waiting and waiting[0][0] < time.monotonic():
+                _, key, said, true = waiting.popleft()
+                self.client.labelled(key, true)
+                self.outcomes[true, str(said == true).lower(), MODEL, VERSION, said] += 1
+
+    def goes_on(self, what: str) -> None:
+        """Wait until so many events more were taken."""
+        before = self.client.stats().accepted
+        until(lambda: self.client.stats().accepted > before + STEP, timeout=90, what=f"events that are taken {what}")
+
+    def is_refused(self, what: str) -> None:
+        """Wait until a request had to be sent again."""
+        before = self.client.stats().retried
+        until(lambda: self.client.stats().retried > before, timeout=60, what=f"a batch that is sent again {what}")
+
+    def end(self) -> None:
+        """All labels are sent, and everything was answered."""
+        self._stop.set()
+        self._thread.join(60)
+        assert self.client.close(90), self.client.stats()
+        assert not self.client.stats().dropped
+
+    @contextmanager
+    def running(self) -> Iterator[Load]:
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            self._thread.join(60)
+            self.client.close(0)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Fleet]:
+    with fleet(tmp_path) as found:
+        yield found
+
+
+def counts_each_once(here: Fleet, load: Load) -> None:
+    """To the last event: on the pages, and in what Prometheus made of them."""
+    load.end()
+    assert here.counted("airbag_quality_predictions_total") == load.predicted
+    assert here.counted("airbag_quality_outcomes_total") == load.outcomes
+    ends = here.counted("airbag_quality_labels_total")
+    joined, total = sum(n for key, n in ends.items() if "joined" in key), sum(load.outcomes.values())
+    lost = {key: n for key, n in ends.items() if {"unmatched", "expired"} & set(key)}
+    assert (joined, lost) == (total, {})
+    right = sum(n for key, n in load.outcomes.items() if key[1] == "true")
+    agrees(here, "sum by (correct) (airbag_quality_labelled_total)",
+           Counter({("true",): right, ("false",): total - right}))  # fmt: skip
+    agrees(here, "sum(airbag_quality_predictions_total)", Counter({(): sum(load.predicted.values())}))
+    assert here.asked("sum(resets(airbag_quality_predictions_total[30m])) > 0") == Counter(), "a counter went down"
+
+
+def took(here: Fleet, replica: str) -> int:
+    """Rows that a process took since it started, second deliveries included."""
+    return int(sum(here.counted("airbag_quality_events_total", replica).values()))
+
+
+def test_replicas_nginx_and_redis_die_under_load_and_each_event_counts_once(here: Fleet) -> None:
+    one, other = REPLICAS
+    with Load(here.url(BALANCER)).running() as load:
+        load.goes_on("by both")
+        assert all(took(here, each) for each in REPLICAS), "nginx sends everything to one replica"
+
+        here.kill(one)
+        load.goes_on("by the replica that is left")
+        here.restart(one)
+        until(lambda: took(here, one), timeout=60, what="events for the replica that is back")
+
+        here.signal(BALANCER, signal.SIGHUP)
+        load.goes_on("after nginx' reload")
+
+        here.kill(BALANCER)
+        load.is_refused("while there is no nginx")
+        here.restart(BALANCER)
+        load.goes_on("by the new nginx")
+
+        here.redis.stop()
+        load.is_refused("while Redis is away")
+        here.redis.start()
+        load.goes_on("after Redis was stopped")
+
+        here.redis.kill()
+        load.is_refused("while Redis is dead")
+        here.redis.start()
+        load.goes_on("after Redis was killed")
+
+        here.kill(other)
+        here.restart(other)
+        load.goes_on("in the end")
+        counts_each_once(here, load)
+
+
+def test_a_replica_that_hangs_and_goes_on_counts_nothing_that_nginx_gave_to_the_other(here: Fleet) -> None:
+    one, other = REPLICAS
+    with Load(here.url(BALANCER)).running() as load:
+        load.goes_on("by both")
+        here.signal(one, signal.SIGSTOP)
+        try:
+            before = took(here, other)
+            until(lambda: took(here, other) > before + STEP, timeout=60, what="events for the other replica")
+        finally:
+            here.signal(one, signal.SIGCONT)
+        load.goes_on("by both again")
+        counts_each_once(here, load)
+
+
+def test_counters_are_not_shown_through_the_balancer(here: Fleet) -> None:
+    """They would jump between those of one replica and those of another."""
+    answer = requests.get(f"{here.url(BALANCER)}/metrics", timeout=10)
+    assert (answer.status_code, answer.text) == (404, "not here: scrape each replica\n")
+
+
+@pytest.mark.parametrize("ask", ["/-/healthy", "/-/ready", "/openapi.json"])
+def test_the_balancer_answers_for_itself_and_for_the_replicas(here: Fleet, ask: str) -> None:
+    assert requests.get(here.url(BALANCER) + ask, timeout=10).ok
+
+
