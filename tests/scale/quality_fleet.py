@@ -1,4 +1,4 @@
-"""The quality exporters of docs/examples/ha on this machine: real replicas, Redis, nginx and Prometheus, shipped files."""
+"""The quality exporters of docs/examples/ha on this machine: real replicas, Redis, nginx, Prometheus; shipped files."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class Fleet:
     def signal(self, name: str, number: signal.Signals) -> None:
         os.kill(self.processes.pid(name), number)
 
-    def counted(self, name: str, *replicas: str) -> Counter[tuple[str, ...]]:
-        """The counters of that name on the pages of these replicas (all unless told), by their labels, added up."""
+    def counted(self, name: str, *, replica: str = "", **of: str) -> Counter[tuple[str, ...]]:
+        """The counters of that name and labels on the page of one replica, or of all added up, by their labels."""
         found: Counter[tuple[str, ...]] = Counter()
-        for replica in replicas or REPLICAS:
-            page = requests.get(f"{self.url(replica)}/metrics", timeout=20).text
+        for each in [replica] if replica else REPLICAS:
+            page = requests.get(f"{self.url(each)}/metrics", timeout=20).text
             for family in text_string_to_metric_families(page):
                 for sample in family.samples:
-                    if sample.name == name:
+                    if sample.name == name and of.items() <= sample.labels.items():
                         found[_key(sample.labels)] += sample.value
         return +found
 
@@ -74,6 +74,7 @@ class Fleet:
 
 
 def _key(labels: dict[str, str]) -> tuple[str, ...]:
+    """Values in the order of the labels' names, without what every series has."""
     return tuple(labels[name] for name in sorted(labels) if name not in ("serving", "__name__"))
 
 

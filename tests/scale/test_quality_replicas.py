@@ -1,4 +1,4 @@
-"""Two quality exporters behind nginx with the join in Redis: whatever is killed, each event that was taken counts once."""
+"""Two quality exporters behind nginx with the join in Redis: whatever is killed, each event counts once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import requests
@@ -18,7 +17,7 @@ from airbag_exporters.quality.client import QualityClient
 from tests.fakes.wait import until
 from tests.scale.quality_fleet import BALANCER, REPLICAS, Fleet, agrees, fleet
 
-MODEL, VERSION = "digits", "3"
+MODEL = "digits"
 LABEL_DELAY = 0.7
 STEP = 300  # events between two faults
 
@@ -26,7 +25,8 @@ STEP = 300  # events between two faults
 class Load:
     """An application that predicts some hundred times a second and hears a little later what was true."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, version: str) -> None:
+        self.version = version
         self.client = QualityClient(url, interval=0.05, batch_rows=40, backoff=(0.05, 0.5))
         self.predicted: Counter[tuple[str, ...]] = Counter()
         self.outcomes: Counter[tuple[str, ...]] = Counter()
@@ -39,13 +39,13 @@ class Load:
             for _ in range(0 if self._stop.is_set() else 4):
                 said, true = str(chance.randrange(10)), str(chance.randrange(10))
                 true = said if chance.random() < 0.9 else true
-                key = self.client.predicted(MODEL, VERSION, said)
-                self.predicted[MODEL, VERSION, said] += 1
+                key = self.client.predicted(MODEL, self.version, said)
+                self.predicted[MODEL, self.version, said] += 1
                 waiting.append((time.monotonic() + LABEL_DELAY, key, said, true))
             while waiting and waiting[0][0] < time.monotonic():
                 _, key, said, true = waiting.popleft()
                 self.client.labelled(key, true)
-                self.outcomes[true, str(said == true).lower(), MODEL, VERSION, said] += 1
+                self.outcomes[true, str(said == true).lower(), MODEL, self.version, said] += 1
 
     def goes_on(self, what: str) -> None:
         """Wait until so many events more were taken."""
@@ -75,36 +75,37 @@ class Load:
             self.client.close(0)
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Fleet]:
-    with fleet(tmp_path) as found:
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with fleet(tmp_path_factory.mktemp("fleet")) as found:
         yield found
 
 
 def counts_each_once(here: Fleet, load: Load) -> None:
     """To the last event: on the pages, and in what Prometheus made of them."""
     load.end()
-    assert here.counted("airbag_quality_predictions_total") == load.predicted
-    assert here.counted("airbag_quality_outcomes_total") == load.outcomes
-    ends = here.counted("airbag_quality_labels_total")
-    joined, total = sum(n for key, n in ends.items() if "joined" in key), sum(load.outcomes.values())
-    lost = {key: n for key, n in ends.items() if {"unmatched", "expired"} & set(key)}
-    assert (joined, lost) == (total, {})
+    of = {"model_version": load.version}
+    assert here.counted("airbag_quality_predictions_total", **of) == load.predicted
+    assert here.counted("airbag_quality_outcomes_total", **of) == load.outcomes
+    total = sum(load.outcomes.values())
     right = sum(n for key, n in load.outcomes.items() if key[1] == "true")
-    agrees(here, "sum by (correct) (airbag_quality_labelled_total)",
+    for outcome in ("unmatched", "expired"):
+        assert not here.counted("airbag_quality_labels_total", result=outcome)
+    by = f'model_version="{load.version}"'
+    agrees(here, f"sum by (correct) (airbag_quality_labelled_total{{{by}}})",
            Counter({("true",): right, ("false",): total - right}))  # fmt: skip
-    agrees(here, "sum(airbag_quality_predictions_total)", Counter({(): sum(load.predicted.values())}))
-    assert here.asked("sum(resets(airbag_quality_predictions_total[30m])) > 0") == Counter(), "a counter went down"
+    agrees(here, f"sum(airbag_quality_predictions_total{{{by}}})", Counter({(): sum(load.predicted.values())}))
+    assert not here.asked("sum(resets(airbag_quality_predictions_total[30m])) > 0"), "a counter went down"
 
 
 def took(here: Fleet, replica: str) -> int:
     """Rows that a process took since it started, second deliveries included."""
-    return int(sum(here.counted("airbag_quality_events_total", replica).values()))
+    return int(sum(here.counted("airbag_quality_events_total", replica=replica).values()))
 
 
 def test_replicas_nginx_and_redis_die_under_load_and_each_event_counts_once(here: Fleet) -> None:
     one, other = REPLICAS
-    with Load(here.url(BALANCER)).running() as load:
+    with Load(here.url(BALANCER), "3").running() as load:
         load.goes_on("by both")
         assert all(took(here, each) for each in REPLICAS), "nginx sends everything to one replica"
 
@@ -115,6 +116,7 @@ def test_replicas_nginx_and_redis_die_under_load_and_each_event_counts_once(here
 
         here.signal(BALANCER, signal.SIGHUP)
         load.goes_on("after nginx' reload")
+        assert not load.client.stats().retried, "nginx let its clients see that a replica died"
 
         here.kill(BALANCER)
         load.is_refused("while there is no nginx")
@@ -139,7 +141,7 @@ def test_replicas_nginx_and_redis_die_under_load_and_each_event_counts_once(here
 
 def test_a_replica_that_hangs_and_goes_on_counts_nothing_that_nginx_gave_to_the_other(here: Fleet) -> None:
     one, other = REPLICAS
-    with Load(here.url(BALANCER)).running() as load:
+    with Load(here.url(BALANCER), "4").running() as load:
         load.goes_on("by both")
         here.signal(one, signal.SIGSTOP)
         try:
@@ -147,6 +149,7 @@ def test_a_replica_that_hangs_and_goes_on_counts_nothing_that_nginx_gave_to_the_
             until(lambda: took(here, other) > before + STEP, timeout=60, what="events for the other replica")
         finally:
             here.signal(one, signal.SIGCONT)
+        assert not load.client.stats().retried, "nginx let its clients see that a replica hangs"
         load.goes_on("by both again")
         counts_each_once(here, load)
 
@@ -160,5 +163,3 @@ def test_counters_are_not_shown_through_the_balancer(here: Fleet) -> None:
 @pytest.mark.parametrize("ask", ["/-/healthy", "/-/ready", "/openapi.json"])
 def test_the_balancer_answers_for_itself_and_for_the_replicas(here: Fleet, ask: str) -> None:
     assert requests.get(here.url(BALANCER) + ask, timeout=10).ok
-
-
