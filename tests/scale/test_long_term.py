@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -69,7 +70,7 @@ def files(folder: Path, store: str, targets: dict[str, str], rules: set[str]) ->
     """The example with the shipped rules and local addresses; jobs without a target scrape nothing."""
     etc = shipped.copied("prometheus", folder, {"/etc/prometheus": str(folder)})
     text = LONG_TERM.read_text().replace("/etc/prometheus", str(etc)).replace("victoria-metrics:8428", store)
-    (etc / "prometheus.yml").write_text(text.replace("scrape_interval: 15s", "scrape_interval: 1s"))
+    (etc / "prometheus.yml").write_text(re.sub(r"scrape_interval: \d+s", "scrape_interval: 1s", text))
     for file in (etc / "targets").glob("*.yml"):
         file.write_text(yaml.safe_dump([{"targets": [targets[file.stem]]}] if file.stem in targets else []))
     for file in (etc / "rules").glob("*.yml"):
