@@ -18,10 +18,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from airbag.config import replace_tokens
+from airbag.errors import StartError
 from airbag_demo.processes import Processes, Program
 from tests.exporters.processes import command
 from tests.fakes import shipped
 from tests.fakes.binaries import ROOT, find
+from tests.fakes.cable import Cable, cable
 from tests.fakes.ports import free_port
 from tests.fakes.redis_server import RedisServer, redis_server
 from tests.fakes.wait import until
@@ -34,11 +36,12 @@ _NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") or "nginx
 
 @dataclass
 class Fleet:
-    """Two replicas behind nginx, which share one Redis."""
+    """Two replicas behind nginx, which share one Redis; the first one reaches it by a cable."""
 
     folder: Path
     processes: Processes
     redis: RedisServer
+    cable: Cable
     ports: dict[str, int] = field(default_factory=dict)
 
     def url(self, name: str) -> str:
@@ -48,6 +51,19 @@ class Fleet:
         """SIGKILL for it and its children, as when its container dies: nginx' workers outlive their master."""
         os.killpg(self.processes.pid(name), signal.SIGKILL)
         self.processes.kill(name)
+
+    def stop(self, name: str) -> None:
+        """SIGTERM, as for an upgrade, and wait for the end."""
+        self.signal(name, signal.SIGTERM)
+
+        def has_ended() -> bool:
+            try:
+                self.processes.check()
+            except StartError:
+                return True
+            return False
+
+        until(has_ended, timeout=30, what=f"the end of {name}")
 
     def restart(self, name: str) -> None:
         """The same process anew, under the same name."""
@@ -83,7 +99,7 @@ def fleet(folder: Path, *redis_options: str) -> Iterator[Fleet]:
     """All of it, running and ready."""
     with ExitStack() as held:
         redis = held.enter_context(redis_server(folder / "redis", *redis_options))
-        here = Fleet(folder, held.enter_context(Processes(folder)), redis)
+        here = Fleet(folder, held.enter_context(Processes(folder)), redis, held.enter_context(cable(redis.port)))
         here.ports = {name: free_port() for name in (*REPLICAS, BALANCER, "prometheus")}
         for name in REPLICAS:
             here.processes.start(_exporter(here, name))
@@ -97,7 +113,8 @@ def _exporter(here: Fleet, name: str) -> Program:
     """One replica. In a container the host's name is the replica's; here both have one host, so it is written down."""
     document = yaml.safe_load((HA / "exporters.yml").read_text())
     assert "replica" not in document["quality"]
-    document["quality"] |= {"replica": name, "redis": {"url": here.redis.url}}
+    port = here.cable.port if name == REPLICAS[0] else here.redis.port
+    document["quality"] |= {"replica": name, "redis": {"url": f"redis://127.0.0.1:{port}/0"}}
     config = here.folder / f"{name}.yml"
     config.write_text(yaml.safe_dump(document))
     line = command("quality", config, f"--web.listen-address=127.0.0.1:{here.ports[name]}")
@@ -106,7 +123,7 @@ def _exporter(here: Fleet, name: str) -> Program:
 
 def _nginx(here: Fleet) -> Program:
     """The shipped file; only its addresses and folders are local."""
-    text = (HA / "balancer.conf").read_text().replace("/tmp/", f"{here.folder}/nginx/").replace("/dev/stderr", "stderr")
+    text = (HA / "balancer.conf").read_text().replace("/tmp/", f"{here.folder}/nginx/")
     (here.folder / "nginx").mkdir()
     config = here.folder / "nginx.conf"
     text = re.sub(r"(?m)^(    server) ([\w-]+):9811", lambda m: f"{m[1]} 127.0.0.1:{here.ports[m[2]]}", text)
