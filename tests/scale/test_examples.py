@@ -14,6 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from airbag.cli import airbag
+from airbag.config import replace_tokens
 from airbag_exporters.config import Limits, load_exporters
 from airbag_exporters.quality.client import QualityClient
 from tests.fakes import exported, promql, shipped
@@ -140,6 +141,15 @@ def test_promtool_accepts_the_long_term_configuration(release: Release, tmp_path
     etc = shipped.copied("prometheus", tmp_path, {"/etc/prometheus": str(tmp_path)})
     (etc / "prometheus.yml").write_text((LONG_TERM / "prometheus.yml").read_text().replace("/etc/prometheus", str(etc)))
     assert "SUCCESS" in run("promtool", "check", "config", etc / "prometheus.yml", release=release)
+
+
+@each_release
+def test_amtool_accepts_the_routes_to_two_receivers(release: Release, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    local = {"/etc/alertmanager": str(tmp_path), "/run/secrets/airbag_webhook_token": str(tmp_path / "token")}
+    etc = shipped.copied("alertmanager", tmp_path, local)
+    (etc / "alertmanager.yml").write_text(replace_tokens((HA / "alertmanager.yml").read_text(), local))
+    assert "SUCCESS" in run("amtool", "check-config", etc / "alertmanager.yml", release=release)
 
 
 def test_the_balancer_goes_to_the_replicas_that_prometheus_scrapes() -> None:

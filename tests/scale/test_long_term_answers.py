@@ -21,8 +21,8 @@ from tests.fakes.wait import until
 from tests.scale.test_examples import UNSENT
 from tests.scale.test_long_term import files, prometheus
 
-BEHIND = 12.0
-"""Seconds after which everything that was scraped is in the store: a batch waits for five."""
+BEHIND = 5.0
+"""Seconds after which everything that was scraped is in the store: a batch waits for one."""
 
 RATE_WINDOW = 8
 """Seconds, of panels that leave it to Grafana."""
