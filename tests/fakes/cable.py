@@ -67,6 +67,8 @@ class Cable:
                 near.close()
                 return
             far.settimeout(None)
+            for end in (near, far):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._ends.append(far)
         self._run(self._pass_on, near, far)
         self._run(self._pass_on, far, near)

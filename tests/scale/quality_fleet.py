@@ -95,25 +95,29 @@ def _key(labels: dict[str, str]) -> tuple[str, ...]:
 
 
 @contextmanager
-def fleet(folder: Path, *redis_options: str) -> Iterator[Fleet]:
-    """All of it, running and ready."""
+def fleet(folder: Path, *, is_plain: bool = False) -> Iterator[Fleet]:
+    """All of it, running and ready; plain, for measurements, without Prometheus, and nothing of ours on the way."""
     with ExitStack() as held:
-        redis = held.enter_context(redis_server(folder / "redis", *redis_options))
+        redis = held.enter_context(redis_server(folder / "redis"))
         here = Fleet(folder, held.enter_context(Processes(folder)), redis, held.enter_context(cable(redis.port)))
         here.ports = {name: free_port() for name in (*REPLICAS, BALANCER, "prometheus")}
         for name in REPLICAS:
-            here.processes.start(_exporter(here, name))
+            here.processes.start(_exporter(here, name, redis.port if is_plain else here.cable.port))
         here.processes.start(_nginx(here))
-        here.processes.start(_prometheus(here))
+        if not is_plain:
+            here.processes.start(_prometheus(here))
         here.processes.wait_ready()
         yield here
 
 
-def _exporter(here: Fleet, name: str) -> Program:
-    """One replica. In a container the host's name is the replica's; here both have one host, so it is written down."""
+def _exporter(here: Fleet, name: str, first: int) -> Program:
+    """One replica; `first` is where the first one finds Redis.
+
+    In a container the host's name is the replica's. Here both have one host, so it is written down.
+    """
     document = yaml.safe_load((HA / "exporters.yml").read_text())
     assert "replica" not in document["quality"]
-    port = here.cable.port if name == REPLICAS[0] else here.redis.port
+    port = first if name == REPLICAS[0] else here.redis.port
     document["quality"] |= {"replica": name, "redis": {"url": f"redis://127.0.0.1:{port}/0"}}
     config = here.folder / f"{name}.yml"
     config.write_text(yaml.safe_dump(document))
