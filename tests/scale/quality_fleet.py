@@ -23,7 +23,7 @@ from airbag_demo.processes import Processes, Program
 from tests.exporters.processes import command
 from tests.fakes import shipped
 from tests.fakes.binaries import ROOT, find
-from tests.fakes.cable import Cable, cable
+from tests.fakes.cable import Cable
 from tests.fakes.ports import free_port
 from tests.fakes.redis_server import RedisServer, redis_server
 from tests.fakes.wait import until
@@ -99,7 +99,7 @@ def fleet(folder: Path, *, is_plain: bool = False) -> Iterator[Fleet]:
     """All of it, running and ready; plain, for measurements, without Prometheus, and nothing of ours on the way."""
     with ExitStack() as held:
         redis = held.enter_context(redis_server(folder / "redis"))
-        here = Fleet(folder, held.enter_context(Processes(folder)), redis, held.enter_context(cable(redis.port)))
+        here = Fleet(folder, held.enter_context(Processes(folder)), redis, held.enter_context(Cable(redis.port)))
         here.ports = {name: free_port() for name in (*REPLICAS, BALANCER, "prometheus")}
         for name in REPLICAS:
             here.processes.start(_exporter(here, name, redis.port if is_plain else here.cable.port))

@@ -154,7 +154,7 @@ def test_a_replica_that_hangs_or_does_not_reach_redis_counts_nothing_that_nginx_
             here.signal(one, signal.SIGCONT)
         load.goes_on("by both again")
 
-        here.cable.cut()
+        here.cable.cut("silent")
         load.goes_on("while one replica does not reach Redis")
         here.cable.mend()
         taken = took(here, one)
