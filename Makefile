@@ -67,11 +67,11 @@ binaries: ## Install Prometheus and Alertmanager where they are missing
 	@demo/bootstrap.sh binaries
 
 .PHONY: newest
-newest: binaries ## Unpack Debian's newest Prometheus and Alertmanager for the tests, which run on both versions
+newest: binaries ## Unpack Debian's newest Prometheus and Alertmanager, VictoriaMetrics and kustomize for the tests
 	@demo/bootstrap.sh newest
 
 .PHONY: servers
-servers: ## Install Redis, nginx, git and Chromium for the tests where they are missing
+servers: ## Install Redis, nginx, PostgreSQL, git and Chromium for the tests where they are missing
 	@demo/bootstrap.sh servers
 
 .PHONY: lock

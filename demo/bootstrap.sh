@@ -1,9 +1,9 @@
 #!/bin/sh
-# Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx, git and Chromium.
+# Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx, PostgreSQL, git and Chromium.
 # usage: bootstrap.sh python VENV | binaries | servers | newest [FOLDER]
 # Installs system packages on Debian and Ubuntu only, and only what is missing; anywhere else it says what to install.
 # `newest` installs nothing: it unpacks Debian's newest Prometheus and Alertmanager into a folder, for tests on both, and
-# VictoriaMetrics, which older Debians lack.
+# VictoriaMetrics and kustomize, which older Debians lack.
 set -eu
 
 say() { printf '%s\n' "$*" >&2; }
@@ -67,20 +67,24 @@ get_servers() {
     has redis-server || missing="redis-server"
     # A login user's PATH lacks sbin on Debian.
     has nginx || [ -x /usr/sbin/nginx ] || missing="$missing nginx"
+    # Debian keeps the server's programs off the PATH.
+    has initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
     services=$missing
     has git || missing="$missing git"
     has chromium || missing="$missing chromium"
+    # It only reads files; where systemd does not run the machine, nothing of its package is started.
+    has systemd-analyze || missing="$missing systemd"
     [ -n "$missing" ] || exit 0
     # shellcheck disable=SC2086 # a list of package names
     debian_install $missing ||
-        fail "redis-server, nginx, git and chromium must be on PATH. On macOS: brew install redis nginx git chromium"
+        fail "redis-server, nginx, PostgreSQL, git, chromium and systemd-analyze must be there. On macOS: brew install redis nginx postgresql git chromium"
     # shellcheck disable=SC2086
     stop_services $services
 }
 
 get_newest() { # FOLDER
     complete "$1" && exit 0
-    by_hand="put prometheus, promtool, alertmanager and amtool of a version that is newer than this system's, and victoria-metrics, into $1"
+    by_hand="put prometheus, promtool, alertmanager and amtool of a version that is newer than this system's, and victoria-metrics and kustomize, into $1"
     has apt-get && has dpkg-deb && [ "$(. /etc/os-release && echo "$ID")" = debian ] ||
         fail "only Debian offers a second version of Prometheus; $by_hand"
     [ -f /usr/share/prometheus/alertmanager/default.tmpl ] ||
@@ -102,7 +106,7 @@ get_newest() { # FOLDER
     for program in prometheus alertmanager; do "$1/$program" --version 2>&1 | head -n 1 >&2; done
 }
 
-newest="prometheus promtool alertmanager amtool victoria-metrics"
+newest="prometheus promtool alertmanager amtool victoria-metrics kustomize"
 
 complete() { # FOLDER
     for program in $newest; do [ -x "$1/$program" ] || return 1; done
@@ -132,12 +136,14 @@ unpack_newest() { # FOLDER ; apt with lists, sources and cache of its own, and t
         apt-get $private $ours update
     }
     # shellcheck disable=SC2086
-    apt-get $private $ours download prometheus promtool prometheus-alertmanager victoria-metrics
-    for package in prom*.deb victoria-metrics_*.deb; do dpkg-deb -x "$package" unpacked; done
+    apt-get $private $ours download prometheus promtool prometheus-alertmanager victoria-metrics kustomize
+    for package in prom*.deb victoria-metrics_*.deb kustomize_*.deb; do dpkg-deb -x "$package" unpacked; done
     for program in prometheus promtool prometheus-alertmanager amtool victoria-metrics; do
         "unpacked/usr/bin/$program" --version
         mv "unpacked/usr/bin/$program" .
     done
+    unpacked/usr/bin/kustomize version # it knows no --version
+    mv unpacked/usr/bin/kustomize .
 }
 
 stop_services() { # UNIT...: the packages start services on the standard ports; Airbag starts its own
