@@ -60,13 +60,17 @@ def test_nothing_is_installed_when_everything_is_there(elsewhere: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_newest_asks_for_victoriametrics_where_only_that_is_missing(elsewhere: Path, tmp_path: Path) -> None:
+NEWEST = ("prometheus", "promtool", "alertmanager", "amtool", "victoria-metrics", "kustomize")
+
+
+@pytest.mark.parametrize("missing", NEWEST)
+def test_newest_asks_for_the_one_program_that_is_missing(elsewhere: Path, tmp_path: Path, missing: str) -> None:
     folder = tmp_path / "newest"
     folder.mkdir()
-    for program in ("prometheus", "promtool", "alertmanager", "amtool"):
+    for program in set(NEWEST) - {missing}:
         (folder / program).symlink_to("/bin/true")
     done = bootstrap(elsewhere, "newest", str(folder))
     assert done.returncode == 1
-    assert "victoria-metrics, into" in done.stderr
-    (folder / "victoria-metrics").symlink_to("/bin/true")
+    assert missing in done.stderr
+    (folder / missing).symlink_to("/bin/true")
     assert bootstrap(elsewhere, "newest", str(folder)).returncode == 0
