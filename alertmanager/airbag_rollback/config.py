@@ -34,13 +34,16 @@ def load_settings(path: Path) -> Settings:
     token = _secret("webhook_token", policy.webhook_token, problems)
     audit_key = _secret("audit_key", policy.audit_key, problems)
     keys = read_keys(policy, problems)
-    problems += script_checks.problems(policy)
+    problems += policy.http_problems() + script_checks.problems(policy)
     servings = None
     try:
         servings = load_servings(policy.exporters_file)
     except ConfigError as error:
         problems += [Problem(f"exporters_file: {each.path}", each.what, each.remedy) for each in error.problems]
     else:
+        problems += [
+            Problem(f"exporters_file: {each.path}", each.what, each.remedy) for each in servings.tls_problems()
+        ]
         problems += _idle_rules(policy, servings) + _drilled(policy, servings) + _unlabelled(policy, servings)
     if servings is None or problems:
         raise ConfigError(str(path), problems)

@@ -1,0 +1,55 @@
+"""Why two sides did not come to speak TLS, in words that say what to change."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+NOT_TRUSTED = "the server's certificate is not trusted: its authority is not in ca_file"
+SERVER_EXPIRED = "the server's certificate has expired, or is not valid yet"
+WRONG_NAME = "the server's certificate does not name this address: use a name that it holds, or set server_name"
+NEEDS_CERTIFICATE = "the server wants a client certificate: set cert_file and key_file"
+REFUSED_CERTIFICATE = "the server refuses our client certificate: another authority's, expired, or not for clients"
+NO_TLS = "the server does not speak TLS on that port"
+
+_VERIFY = {9: SERVER_EXPIRED, 10: SERVER_EXPIRED, 62: WRONG_NAME, 64: WRONG_NAME}
+"""X509_V_ERR_*: not yet valid, expired, wrong host name, wrong IP address."""
+
+_REASONS = {
+    "CERTIFICATE_REQUIRED": NEEDS_CERTIFICATE,
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": NEEDS_CERTIFICATE,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": NEEDS_CERTIFICATE,  # how TLS 1.2 says it
+    "TLSV1_ALERT_UNKNOWN_CA": REFUSED_CERTIFICATE,
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": REFUSED_CERTIFICATE,
+    "SSLV3_ALERT_BAD_CERTIFICATE": REFUSED_CERTIFICATE,
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": REFUSED_CERTIFICATE,
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": REFUSED_CERTIFICATE,
+    "TLSV1_ALERT_DECRYPT_ERROR": REFUSED_CERTIFICATE,
+    "WRONG_VERSION_NUMBER": NO_TLS,
+    "UNEXPECTED_MESSAGE": NO_TLS,
+    "HTTP_REQUEST": NO_TLS,
+    "RECORD_LAYER_FAILURE": NO_TLS,
+}
+
+
+def tls_trouble(error: BaseException) -> str:
+    """What went wrong, where TLS is the reason; "" for any other error. Looks into what libraries wrap."""
+    for each in _inside(error):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return _VERIFY.get(each.verify_code, NOT_TRUSTED)
+        if isinstance(each, ssl.SSLError):
+            return _REASONS.get(each.reason or "", f"TLS failed ({each.reason or each})")
+    return ""
+
+
+def _inside(error: BaseException) -> Iterator[BaseException]:
+    """The error, its causes and what it carries, each once."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        each = waiting.pop(0)
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        carried = [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
+        waiting += [other for other in carried if isinstance(other, BaseException)]
