@@ -82,9 +82,7 @@ class Folder:
             _write_new(cert, made.cert_pem)
             return Done(cert, "made", made.ends)
         if not self._maker.is_signed_by(found, signer):
-            raise Kept(
-                f"{cert} is not of the authority in {self.root / 'authorities'}; move it away, or use another folder"
-            )
+            raise Kept(f"{cert} is of another authority than {self.root / 'authorities'} has; move it away")
         lacks = set(wanted.hosts) - set(found.hosts)
         if found.ends - self._now > self._lifetimes.renew_before and not lacks:
             return Done(cert, "kept", found.ends)
@@ -102,9 +100,7 @@ class Folder:
         try:
             return self._maker.load(cert.read_bytes(), key.read_bytes())
         except FileNotFoundError as error:
-            raise Kept(
-                f"{error.filename} is missing beside its other half; move that away to have both made"
-            ) from error
+            raise Kept(f"{error.filename} is missing beside its other half; move that away") from error
         except Foreign as error:
             raise Kept(f"{cert}: {error}; it stays as it is. Move it away, or use another folder") from error
 

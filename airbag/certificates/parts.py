@@ -60,7 +60,7 @@ PARTS: Mapping[str, tuple[tuple[Use, Authority], ...]] = {
     "model-client": (_HTTP_CLIENT, _SERVING_CLIENT),
     "operator": (_HTTP_CLIENT,),
 }
-"""The parts of a site. `model-client` predicts and sends predictions to the quality exporter; `operator` is a person."""
+"""The parts of a site. `model-client` predicts, and tells the quality exporter; `operator` is a person."""
 
 
 def wanted(parts: Mapping[str, tuple[str, ...]], hosts: tuple[str, ...]) -> Iterator[Wanted]:
