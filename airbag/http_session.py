@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import RemoteDisconnected
 from typing import Any
 
 import requests
@@ -9,7 +10,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from airbag.http_config import HttpConfig, authorization
-from airbag.tls_words import tls_trouble
+from airbag.tls_words import CUT_WITH, CUT_WITHOUT, inside, tls_trouble
 
 
 def new_session(config: HttpConfig | None = None) -> requests.Session:
@@ -32,9 +33,23 @@ def new_session(config: HttpConfig | None = None) -> requests.Session:
     return session
 
 
-def why(error: Exception) -> str:
-    """Why no answer came, in a few words that hold no secret: what TLS says, or the name of the error."""
-    return tls_trouble(error) or type(error).__name__
+def why(error: Exception, session: requests.Session) -> str:
+    """Why no answer came, in a few words that hold no secret: what TLS has to do with it, or the name of the error."""
+    return trouble(error, session) or type(error).__name__
+
+
+def trouble(error: Exception, session: requests.Session) -> str:
+    """What TLS has to do with it, or "".
+
+    A server that refuses a client's certificate may just hang up, as it may when it restarts: then this asks.
+    """
+    said = tls_trouble(error)
+    asked: Any = getattr(error, "request", None)  # Any: a request, prepared or not
+    if said or not str(getattr(asked, "url", "")).startswith("https:"):
+        return said
+    if any(isinstance(each, ConnectionResetError | BrokenPipeError | RemoteDisconnected) for each in inside(error)):
+        return CUT_WITH if session.cert else CUT_WITHOUT
+    return ""
 
 
 class _Named(HTTPAdapter):

@@ -10,6 +10,8 @@ SERVER_EXPIRED = "the server's certificate has expired, or is not valid yet"
 WRONG_NAME = "the server's certificate does not name this address: use a name that it holds, or set server_name"
 NEEDS_CERTIFICATE = "the server wants a client certificate: set cert_file and key_file"
 REFUSED_CERTIFICATE = "the server refuses our client certificate: another authority's, expired, or not for clients"
+CUT_WITHOUT = "the server ended the connection at once; does it want a client certificate (cert_file, key_file)?"
+CUT_WITH = "the server ended the connection at once; is our client certificate one that it accepts?"
 NO_TLS = "the server does not speak TLS on that port"
 
 _VERIFY = {9: SERVER_EXPIRED, 10: SERVER_EXPIRED, 62: WRONG_NAME, 64: WRONG_NAME}
@@ -34,7 +36,7 @@ _REASONS = {
 
 def tls_trouble(error: BaseException) -> str:
     """What went wrong, where TLS is the reason; "" for any other error. Looks into what libraries wrap."""
-    for each in _inside(error):
+    for each in inside(error):
         if isinstance(each, ssl.SSLCertVerificationError):
             return _VERIFY.get(each.verify_code, NOT_TRUSTED)
         if isinstance(each, ssl.SSLError):
@@ -42,7 +44,7 @@ def tls_trouble(error: BaseException) -> str:
     return ""
 
 
-def _inside(error: BaseException) -> Iterator[BaseException]:
+def inside(error: BaseException) -> Iterator[BaseException]:
     """The error, its causes and what it carries, each once."""
     waiting, seen = [error], set[int]()
     while waiting:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from ssl import SSLContext
 
+from airbag.certificate import validities
 from airbag.clock import Clock, SystemClock
 from airbag.errors import ConfigError, Problem
 from airbag.tls_files import stamp
@@ -56,6 +58,14 @@ class WebFile:
         if tls is None:
             raise TypeError(f"{self._path} has no tls_server_config")
         return tls.context
+
+    def certificate_ends(self) -> float:
+        """When the certificate ends that is shown now, in seconds since the epoch; NaN while its file is not there."""
+        tls = self._config.tls_server_config
+        try:
+            return validities(tls.cert_file)[0].ends if tls else math.nan
+        except (OSError, ValueError):
+            return math.nan
 
     def reload(self) -> None:
         """Read now. ConfigError when the file is refused; the old configuration then stays in force."""

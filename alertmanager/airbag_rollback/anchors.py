@@ -50,7 +50,7 @@ def _range(
             f"{url.rstrip('/')}/api/v1/query_range", data=form, timeout=timeout, allow_redirects=False
         )
     except requests.RequestException as error:
-        raise Unreachable(f"Prometheus at {url} gave no answer: {why(error)}") from error
+        raise Unreachable(f"Prometheus at {url} gave no answer: {why(error, session)}") from error
     if answer.status_code != requests.codes.ok:
         raise Refused(f"Prometheus at {url} refused {query}: {answer.text[:200]}", str(answer.status_code))
     try:

@@ -55,7 +55,7 @@ class Alertmanagers:
             )
             problem = "" if answer.status_code == requests.codes.ok else f"HTTP {answer.status_code}"
         except requests.RequestException as error:
-            problem = why(error)
+            problem = why(error, self._http)
         failpoints.reached("after a post to Alertmanager")
         self._metrics.notifications.labels("failed" if problem else "delivered").inc()
         if problem and url not in self._failing:

@@ -59,7 +59,7 @@ class Prometheus:
             answer = self._http.post(self._url, data=form, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             self._tell(0)
-            raise Unreachable(f"Prometheus at {self._url} gave no answer: {why(error)}") from error
+            raise Unreachable(f"Prometheus at {self._url} gave no answer: {why(error, self._http)}") from error
         failpoints.reached("after a query")
         self._tell(answer.status_code not in _NO_ANSWER)
         if answer.status_code in _NO_ANSWER:

@@ -49,7 +49,7 @@ class Site:
     def url(self, part: str) -> str:
         return self.stack.url(part).replace("http://", "https://")
 
-    def shown(self, part: str | None) -> dict[str, Any]:
+    def shown(self, part: str | None) -> dict[str, Any]:  # Any: arguments of several types
         """What `requests` wants in order to come as that part, or without a certificate."""
         authority = {"verify": str(self.certificates / "operator" / "http-ca.crt"), "timeout": 20}
         if part is None:

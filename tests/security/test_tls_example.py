@@ -48,7 +48,7 @@ def test_the_commands_reach_servers_and_receiver_with_certificates_alone(site: S
     assert "actions:" not in shown.stdout.splitlines()[-1]
     without = site.airbag("history", env={name: env[name] for name in list(env)[:2]} | {"AIRBAG_TOKEN": "x" * 20})
     assert without.returncode == 1
-    assert "the server wants a client certificate" in without.stderr
+    assert "does it want a client certificate" in without.stderr
 
 
 @pytest.mark.parametrize(("mine", "shipped"), FILES.items())

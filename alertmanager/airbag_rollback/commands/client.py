@@ -18,9 +18,8 @@ import requests
 from airbag.config import load
 from airbag.errors import ConfigError, Garbled, Problem, Refused, Unreachable
 from airbag.http_config import HttpConfig, TlsConfig, raise_for
-from airbag.http_session import new_session
+from airbag.http_session import new_session, trouble
 from airbag.process import log_options
-from airbag.tls_words import tls_trouble
 from airbag_rollback.keys import ORDER, Caller
 from airbag_rollback.policy import Policy, Role
 
@@ -65,8 +64,8 @@ class Client:
         try:
             answer = self._http.request(method, self.url + path, timeout=_SECONDS, allow_redirects=False, **more)
         except (requests.RequestException, UnicodeError) as error:
-            if trouble := tls_trouble(error):
-                raise Refused(f"the receiver at {self.url}: {trouble}. {_TLS_REMEDY}") from error
+            if said := trouble(error, self._http):
+                raise Refused(f"the receiver at {self.url}: {said}. {_TLS_REMEDY}") from error
             text = f"the receiver at {self.url} gives no answer ({type(error).__name__}); start it, or name another"
             raise Unreachable(f"{text} with --receiver.url") from error
         if answer.ok:

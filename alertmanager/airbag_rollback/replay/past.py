@@ -62,7 +62,7 @@ class PastPrometheus(Prometheus):
         try:
             answer = self._http.post(self._ranges, data=form, timeout=self._limit, allow_redirects=False)
         except requests.RequestException as error:
-            raise Unreachable(f"Prometheus at {self._ranges} gave no answer: {why(error)}") from error
+            raise Unreachable(f"Prometheus at {self._ranges} gave no answer: {why(error, self._http)}") from error
         if answer.status_code != requests.codes.ok:
             raise Refused(f"Prometheus refused {query}: {answer.text[:200]}", str(answer.status_code))
         try:

@@ -162,7 +162,7 @@ def test_a_server_that_ends_every_connection_is_not_taken_for_one_with_tls() -> 
 
         thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()
-        address = "127.0.0.1:{}".format(listener.getsockname()[1])
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
         assert SPEAKS_TLS not in refusal(address, None)
         ending.set()
         socket.create_connection(listener.getsockname()[:2]).close()

@@ -10,8 +10,7 @@ import requests
 from airbag.clock import Clock
 from airbag.errors import AirbagError, Garbled, Refused, Unreachable
 from airbag.http_config import HttpConfig
-from airbag.http_session import new_session
-from airbag.tls_words import tls_trouble
+from airbag.http_session import new_session, trouble
 from airbag_exporters.quality.render import BadSnapshot, Snapshot, decode_snapshot
 
 PATH = "/v1/snapshot"
@@ -56,7 +55,7 @@ class Replicas:
         try:
             return decode_snapshot(self._body(url, where, {"Authorization": f"Bearer {token}"} if token else {}))
         except requests.RequestException as error:
-            return Unreachable(f"{where} gives no answer: {tls_trouble(error) or error}")
+            return Unreachable(f"{where} gives no answer: {trouble(error, self._sessions[url]) or error}")
         except BadSnapshot as error:
             return Garbled(f"{where}: {error}")
         except AirbagError as error:

@@ -53,7 +53,7 @@ class Prometheus:
                     allow_redirects=False,
                 )  # fmt: skip
         except requests.RequestException as error:
-            raise Unreachable(f"no answer from Prometheus at {self.url}: {why(error)}") from error
+            raise Unreachable(f"no answer from Prometheus at {self.url}: {why(error, session)}") from error
         try:
             document: Any = answer.json()  # Any: JSON, checked by the next lines
             if document["status"] != "success":
