@@ -19,6 +19,8 @@ import requests
 from airbag import tls_words
 from airbag.certificates.parts import Authority
 from airbag.errors import Unreachable
+from airbag.http_config import HttpConfig, TlsConfig
+from airbag.http_session import new_session, why
 from airbag.serving import control
 from airbag.serving.channel import SPEAKS_TLS
 from tests.fakes.alertmanager_api import alert, message
@@ -62,6 +64,21 @@ def test_plain_text_to_tf_serving_is_no_way_in_and_says_why(site: Site) -> None:
 
 
 @pytest.mark.story
+def test_a_server_that_answers_under_another_name_is_told_nothing(site: Site) -> None:
+    other = site.serving_tls("receiver").model_copy(update={"server_name": "another-server"})
+    with pytest.raises(Unreachable, match=tls_words.WRONG_NAME):
+        control.reload(site.endpoint(other), EMPTY, timeout=10)
+    folder = site.certificates / "operator"
+    named = TlsConfig(
+        ca_file=folder / "http-ca.crt", cert_file=folder / "client.crt", key_file=folder / "client.key",
+        server_name="another-server",
+    )  # fmt: skip
+    with new_session(HttpConfig(tls_config=named)) as session, pytest.raises(requests.ConnectionError) as caught:
+        session.get(site.url("prometheus") + "/-/ready", timeout=20)
+    assert why(caught.value, session) == tls_words.WRONG_NAME
+
+
+@pytest.mark.story
 def test_whoever_has_a_certificate_of_servings_authority_may_reload_which_the_page_says(site: Site) -> None:
     """TF Serving knows no roles: the reason why that authority is one of its own."""
     same = (site.stack.store / "models.config").read_text()
@@ -78,7 +95,7 @@ def test_nobody_sees_a_page_without_a_certificate_of_the_sites_authority(
     shown = site.shown(None) | {"cert": pair_of(site, Authority.HTTP, kind, tmp_path)}
     for path in ("/metrics", "/-/healthy", "/"):
         with pytest.raises(requests.ConnectionError):
-            requests.get(site.url(part) + path, **shown)
+            requests.get(site.url(part) + path, **shown)  # noqa: S113 - `shown` has one
 
 
 @pytest.mark.story
@@ -110,13 +127,13 @@ def test_the_certificate_of_another_part_reads_and_orders_nothing_at_the_receive
     ids=["alertmanager's", "operator's", "wrong"],
 )  # fmt: skip
 def test_a_token_gets_as_far_as_its_role_and_no_further(site: Site, token: str | None, status: int) -> None:
-    """Alertmanager's token neither reads nor approves nor rolls back; an operator's neither quarantines nor hands in."""
+    """Alertmanager's neither reads nor approves; an operator's neither quarantines nor hands in alerts."""
     before = [each["id"] for each in site.actions()]
     headers = site.token(token) if token else {"Authorization": "Bearer " + "x" * 43}
     asked = [
         _post(site, "prometheus", "/v1/actions/1/approve", headers=headers, json={}),
         _post(site, "prometheus", "/v1/quarantine/main/digits/1", headers=headers, json={"because": "a test"}),
-        _post(site, "prometheus", "/v1/alerts", headers=headers, data=_webhook()),
+        _post(site, "prometheus", "/v1/alerts", headers=headers, data=_webhook(model_name="not-ours")),
         site.get("receiver", "/v1/actions", headers=headers),
     ]
     codes = [answer.status_code for answer in asked]
@@ -243,7 +260,10 @@ def _webhook(**labels: str) -> bytes:
 
 
 def _post(site: Site, caller: str, path: str, **more: Any) -> requests.Response:
-    return requests.post(site.url("receiver") + path, allow_redirects=False, **site.shown(caller), **more)
+    shown = site.shown(caller)
+    return requests.post(  # noqa: S113 - `shown` has one
+        site.url("receiver") + path, allow_redirects=False, **shown, **more
+    )
 
 
 def _sample(site: Site, name: str) -> float:
