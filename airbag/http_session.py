@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.client import RemoteDisconnected
 from typing import Any
 
 import requests
@@ -10,7 +9,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from airbag.http_config import HttpConfig, authorization
-from airbag.tls_words import CUT_WITH, CUT_WITHOUT, inside, tls_trouble
+from airbag.tls_words import tls_trouble
 
 
 def new_session(config: HttpConfig | None = None) -> requests.Session:
@@ -39,17 +38,10 @@ def why(error: Exception, session: requests.Session) -> str:
 
 
 def trouble(error: Exception, session: requests.Session) -> str:
-    """What TLS has to do with it, or "".
-
-    A server that refuses a client's certificate may just hang up, as it may when it restarts: then this asks.
-    """
-    said = tls_trouble(error)
+    """What TLS has to do with it, or ""."""
     asked: Any = getattr(error, "request", None)  # Any: a request, prepared or not
-    if said or not str(getattr(asked, "url", "")).startswith("https:"):
-        return said
-    if any(isinstance(each, ConnectionResetError | BrokenPipeError | RemoteDisconnected) for each in inside(error)):
-        return CUT_WITH if session.cert else CUT_WITHOUT
-    return ""
+    is_tls = str(getattr(asked, "url", "")).startswith("https:")
+    return tls_trouble(error, shown=bool(session.cert) if is_tls else None)
 
 
 class _Named(HTTPAdapter):
@@ -60,7 +52,7 @@ class _Named(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:  # Any: as in the base class
-        super().init_poolmanager(*args, server_hostname=self._name, assert_hostname=self._name, **more)
+        super().init_poolmanager(*args, server_hostname=self._name, **more)
 
 
 class _Secret(AuthBase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from http.client import RemoteDisconnected
 
 NOT_TRUSTED = "the server's certificate is not trusted: its authority is not in ca_file"
 SERVER_EXPIRED = "the server's certificate has expired, or is not valid yet"
@@ -34,17 +35,26 @@ _REASONS = {
 }
 
 
-def tls_trouble(error: BaseException) -> str:
-    """What went wrong, where TLS is the reason; "" for any other error. Looks into what libraries wrap."""
-    for each in inside(error):
+_CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError, RemoteDisconnected)
+
+
+def tls_trouble(error: BaseException, *, shown: bool | None = None) -> str:
+    """What went wrong, where TLS is the reason; "" for any other error. Looks into what libraries wrap.
+
+    A server that refuses a client's certificate, or the lack of one, may just hang up, as it may when it restarts:
+    where `shown` says whether we had one to show, and so that it was TLS, this asks about it.
+    """
+    for each in _inside(error):
         if isinstance(each, ssl.SSLCertVerificationError):
             return _VERIFY.get(each.verify_code, NOT_TRUSTED)
-        if isinstance(each, ssl.SSLError):
+        if isinstance(each, ssl.SSLError) and not isinstance(each, _CUT):
             return _REASONS.get(each.reason or "", f"TLS failed ({each.reason or each})")
+    if shown is not None and any(isinstance(each, _CUT) for each in _inside(error)):
+        return CUT_WITH if shown else CUT_WITHOUT
     return ""
 
 
-def inside(error: BaseException) -> Iterator[BaseException]:
+def _inside(error: BaseException) -> Iterator[BaseException]:
     """The error, its causes and what it carries, each once."""
     waiting, seen = [error], set[int]()
     while waiting:

@@ -138,7 +138,7 @@ class _Line(threading.Thread):
             status = post(f"{self._url.rstrip('/')}/api/v2/alerts", json.dumps(messages).encode(), self._pusher.http)
             problem = "" if status == http.client.OK else f"HTTP {status}"
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a file of http_config
-            problem = tls_trouble(error) or str(error) or type(error).__name__
+            problem = self._trouble(error) or str(error) or type(error).__name__
         self._pusher.count("failed" if problem else "delivered")
         if problem and not self._is_failing:
             log.warning("Alertmanager took no alert; trying on", extra={"url": self._url, "reason": problem})
@@ -146,6 +146,11 @@ class _Line(threading.Thread):
             log.info("Alertmanager takes alerts again", extra={"url": self._url})
         self._is_failing = bool(problem)
         return not problem
+
+    def _trouble(self, error: Exception) -> str:
+        config = self._pusher.http
+        shown = bool(config and config.tls_config and config.tls_config.cert_file)
+        return tls_trouble(error, shown=shown if self._url.startswith("https:") else None)
 
 
 def post(url: str, body: bytes, config: HttpConfig | None = None) -> int:
