@@ -34,16 +34,17 @@ def validities(path: Path) -> tuple[Validity, ...]:
     blocks = _BLOCK.findall(path.read_text(encoding="ascii", errors="replace"))
     if not blocks:
         raise ValueError("holds no PEM certificate")
-    return tuple(_validity(ssl.PEM_cert_to_DER_cert(block)) for block in blocks)
+    return tuple(map(_validity, blocks))
 
 
-def _validity(der: bytes) -> Validity:
+def _validity(pem: str) -> Validity:
     """RFC 5280, 4.1: Certificate -> TBSCertificate -> [version], serial number, algorithm, issuer, validity."""
     try:
+        der = ssl.PEM_cert_to_DER_cert(pem)
         certificate = next(_items(der))[1]
         fields = [each for each in _items(next(_items(certificate))[1]) if each[0] != _VERSION]
         begins, ends = (_moment(*each) for each in _items(fields[3][1]))
-    except (IndexError, StopIteration, ValueError) as error:
+    except (IndexError, StopIteration, ValueError, OverflowError) as error:
         raise ValueError("holds something that only looks like a certificate") from error
     return Validity(begins, ends)
 

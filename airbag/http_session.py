@@ -25,8 +25,7 @@ def new_session(config: HttpConfig | None = None) -> requests.Session:
         session.verify = str(tls.ca_file) if tls.ca_file else True
         if tls.cert_file and tls.key_file:
             session.cert = (str(tls.cert_file), str(tls.key_file))
-        if tls.server_name:
-            session.mount("https://", _Named(tls.server_name))
+        session.mount("https://", _Tls(tls.server_name))
     if config.basic_auth or config.authorization:
         session.auth = _Secret(config)
     return session
@@ -44,15 +43,24 @@ def trouble(error: Exception, session: requests.Session) -> str:
     return tls_trouble(error, shown=bool(session.cert) if is_tls else None)
 
 
-class _Named(HTTPAdapter):
-    """Wants that name in the server's certificate, whatever the host of the address is."""
+class _Tls(HTTPAdapter):
+    """Wants `name` in the server's certificate, whatever the host of the address is, when there is one."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str | None) -> None:
         self._name = name
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:  # Any: as in the base class
-        super().init_poolmanager(*args, server_hostname=self._name, **more)
+        if self._name:
+            more["server_hostname"] = self._name
+        super().init_poolmanager(*args, **more)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # Any: as in the base class
+        """A file that has gone is no answer, too: requests lets it out as an error of the disk."""
+        try:
+            super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]  # the base class is not typed
+        except OSError as error:
+            raise requests.exceptions.SSLError(str(error)) from error
 
 
 class _Secret(AuthBase):
