@@ -16,10 +16,12 @@ import requests
 import trustme
 
 from airbag import tls_words
+from airbag.clock import SystemClock
 from airbag.config import parse
-from airbag.errors import ConfigError
+from airbag.errors import ConfigError, Refused, Unreachable
 from airbag.http_config import HttpConfig, TlsConfig, load_http_config
 from airbag.http_session import new_session, why
+from airbag_exporters.quality.aggregate.replicas import Replicas
 from airbag_exporters.serving.alerts.pusher import post
 from tests.airbag.certificates import EXPIRED, write_authority, write_pair
 
@@ -212,3 +214,15 @@ def test_certificates_that_cannot_be_used_are_refused_at_the_start(
     [problem] = tls.problems("servings[0].grpc_tls")
     assert problem.path.startswith("servings[0].grpc_tls")
     assert said in problem.what
+
+
+def test_the_aggregator_asks_its_replicas_in_the_same_way(folder: Path) -> None:
+    """This one has no snapshot: that it says so means that we were let in."""
+    with serving(folder) as server, Replicas(10.0, SystemClock()) as replicas:
+        url = f"https://127.0.0.1:{server.port}"
+        [answer] = replicas.ask([url], "a token", config(folder, OWN)).values()
+        assert isinstance(answer, Refused)
+        assert answer.code == "501"
+        [answer] = replicas.ask([url], "a token", config(folder, OWN.replace("ca.crt", "other-ca.crt"))).values()
+        assert isinstance(answer, Unreachable)
+        assert tls_words.NOT_TRUSTED in str(answer)
