@@ -34,6 +34,12 @@ check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated 
 	@$(BIN)/airbag rules build --check
 	@$(BIN)/python -m grafana.src.build --check
 	@$(BIN)/airbag check
+	@$(MAKE) audit
+
+# The services on the network that know vulnerabilities cannot be asked from everywhere: a release must, a check should.
+.PHONY: audit
+audit: $(VENV)/.dev ## Check what the image is made of: hashes, licences, known vulnerabilities (STRICT=1 for a release)
+	@$(BIN)/python -m requirements.audit $(if $(STRICT),--strict) $(ARGS)
 
 .PHONY: dashboards
 dashboards: $(VENV)/.dev ## Write grafana/dashboards from grafana/src
@@ -72,7 +78,7 @@ servers: ## Install Redis, nginx, git and Chromium for the tests where they are 
 lock: $(VENV)/.dev ## Renew requirements/*.lock
 	@$(BIN)/uv pip compile -q --upgrade $(LOCK) --extra dev requirements/build.in -o requirements/dev.lock
 	@$(BIN)/uv pip compile -q $(LOCK) --extra demo requirements/build.in -c requirements/dev.lock -o requirements/demo.lock
-	@$(BIN)/uv pip compile -q $(LOCK) requirements/build.in -c requirements/dev.lock -o requirements/base.lock
+	@$(BIN)/uv pip compile -q $(LOCK) --extra postgresql requirements/build.in -c requirements/dev.lock -o requirements/base.lock
 	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/proto.in -o requirements/proto.lock
 	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/dvc.in -o requirements/dvc.lock
 COMPILE := --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
@@ -120,6 +126,34 @@ proto-check: .cache/proto/.ready
 	@for file in tfs_pb2.py tfs_pb2.pyi; do cmp airbag/serving/proto/$$file .cache/proto/out/airbag/serving/proto/$$file || \
 		{ echo "airbag: $$file is not what its .proto gives; run make proto"; exit 1; }; done
 
+.PHONY: dist
+dist: packages images ## Build what a release is made of, the images too, into dist/
+
+.PHONY: packages
+packages: $(VENV)/.dev ## Build wheel, source package, SBOM and their checksums into dist/
+	@rm -rf $(DIST)
+	@$(DATED) $(BIN)/python -m hatchling build --directory $(DIST)
+	@$(MAKE) sbom
+	@cd $(DIST) && sha256sum -- * > SHA256SUMS
+
+.PHONY: sbom
+sbom: $(VENV)/.dev ## Write the image's bill of materials (CycloneDX) into dist/
+	@mkdir -p $(DIST)
+	@$(DATED) $(BIN)/python -m requirements.sbom $(DIST)/tfs-airbag-$(VERSION).cdx.json
+
+.PHONY: images
+images: ## Build the images tfs-airbag and tfs-airbag-demo of this version (needs a Docker engine)
+	@docker info >/dev/null 2>&1 || { echo "airbag: no Docker engine answers here (docker info), so no image was built"; exit 1; }
+	@docker build $(BUILD_ARGS) --tag tfs-airbag:$(VERSION) .
+	@docker build $(BUILD_ARGS) --target demo --tag tfs-airbag-demo:$(VERSION) .
+	@mkdir -p $(DIST)
+	@docker image inspect --format '{{index .RepoTags 0}} {{.Id}}' \
+		tfs-airbag:$(VERSION) tfs-airbag-demo:$(VERSION) > $(DIST)/IMAGES
+DIST := dist
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' airbag/__init__.py)
+# Whoever builds this commit again gets the same bytes.
+DATED = SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}
+
 .PHONY: clean
-clean: ## Remove environments, caches and run folders
-	@rm -rf $(VENV) .cache .airbag
+clean: ## Remove environments, caches, run folders and dist/
+	@rm -rf $(VENV) .cache .airbag $(DIST)

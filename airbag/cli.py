@@ -23,6 +23,7 @@ COMMANDS = {
     "exporter": ("airbag_exporters.commands", "Run an exporter: serving, quality or host."),
     "golden": ("airbag_exporters.golden_commands", "Record golden requests from a good version, and ask them by hand."),
     "history": ("airbag_rollback.commands.history", "Show what was done, or how one action went."),
+    "journal": ("airbag_rollback.commands.journal", "Move the receiver's journal to another database."),
     "pause": ("airbag_rollback.commands.pause", "Hold back rollbacks of a model, or of all."),
     "receiver": ("airbag_rollback.commands.receiver", "Run the rollback receiver."),
     "reference": ("airbag_exporters.reference_commands", "Build and compare profiles of training data."),

@@ -169,7 +169,7 @@ def _validate(document: object, schema: type[T], *, source: str, base: Path) -> 
 
 
 def _problem(detail: ErrorDetails, schema: type[BaseModel]) -> Problem:
-    location = [part for part in detail["loc"] if not str(part).startswith(("function-", "tuple["))]
+    location = [part for part in detail["loc"] if not str(part).startswith(("function-", "tuple[", "kind:"))]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "file"
     if detail["type"] == "extra_forbidden":
         known = sorted(_keys_at(schema, location[:-1]))
@@ -184,8 +184,9 @@ def _problem(detail: ErrorDetails, schema: type[BaseModel]) -> Problem:
 
 
 def _shown(value: object) -> str:
-    """The value as it was given, without a password that an address may hold."""
-    return re.sub(r"//[^/@]*@", "//***@", repr(value))
+    """The value as it was given, without a password that an address or the words of a connection may hold."""
+    text = re.sub(r"//[^/@]*@", "//***@", repr(value))
+    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s'\"]+)", r"\1***", text)
 
 
 def _keys_at(schema: type[BaseModel], location: list[int | str]) -> set[str]:

@@ -2,7 +2,8 @@
 # Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx, git and Chromium.
 # usage: bootstrap.sh python VENV | binaries | servers | newest [FOLDER]
 # Installs system packages on Debian and Ubuntu only, and only what is missing; anywhere else it says what to install.
-# `newest` installs nothing: it unpacks Debian's newest Prometheus and Alertmanager into a folder, for tests on both.
+# `newest` installs nothing: it unpacks Debian's newest Prometheus and Alertmanager into a folder, for tests on both, and
+# VictoriaMetrics, which older Debians lack.
 set -eu
 
 say() { printf '%s\n' "$*" >&2; }
@@ -79,7 +80,7 @@ get_servers() {
 
 get_newest() { # FOLDER
     complete "$1" && exit 0
-    by_hand="put prometheus, promtool, alertmanager and amtool of a version that is newer than this system's into $1"
+    by_hand="put prometheus, promtool, alertmanager and amtool of a version that is newer than this system's, and victoria-metrics, into $1"
     has apt-get && has dpkg-deb && [ "$(. /etc/os-release && echo "$ID")" = debian ] ||
         fail "only Debian offers a second version of Prometheus; $by_hand"
     [ -f /usr/share/prometheus/alertmanager/default.tmpl ] ||
@@ -96,13 +97,15 @@ get_newest() { # FOLDER
     [ $failed = 0 ] || { cat "$work/said" >&2; fail "could not get it; try again, or $by_hand"; }
     # One after the other, and each whole or not at all; the next run gets what a kill left out.
     mv "$work/prometheus-alertmanager" "$work/alertmanager"
-    for program in prometheus promtool alertmanager amtool; do mv "$work/$program" "$1/$program"; done
+    for program in $newest; do mv "$work/$program" "$1/$program"; done
     say "Unpacked into $1:"
     for program in prometheus alertmanager; do "$1/$program" --version 2>&1 | head -n 1 >&2; done
 }
 
+newest="prometheus promtool alertmanager amtool victoria-metrics"
+
 complete() { # FOLDER
-    for program in prometheus promtool alertmanager amtool; do [ -x "$1/$program" ] || return 1; done
+    for program in $newest; do [ -x "$1/$program" ] || return 1; done
 }
 
 unpack_newest() { # FOLDER ; apt with lists, sources and cache of its own, and this system's proxies, keys and mirror
@@ -129,9 +132,9 @@ unpack_newest() { # FOLDER ; apt with lists, sources and cache of its own, and t
         apt-get $private $ours update
     }
     # shellcheck disable=SC2086
-    apt-get $private $ours download prometheus promtool prometheus-alertmanager
-    for package in prom*.deb; do dpkg-deb -x "$package" unpacked; done
-    for program in prometheus promtool prometheus-alertmanager amtool; do
+    apt-get $private $ours download prometheus promtool prometheus-alertmanager victoria-metrics
+    for package in prom*.deb victoria-metrics_*.deb; do dpkg-deb -x "$package" unpacked; done
+    for program in prometheus promtool prometheus-alertmanager amtool victoria-metrics; do
         "unpacked/usr/bin/$program" --version
         mv "unpacked/usr/bin/$program" .
     done

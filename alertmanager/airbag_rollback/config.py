@@ -10,6 +10,7 @@ from airbag.errors import ConfigError, Problem
 from airbag.serving.groups import Servings, load_servings
 from airbag_rollback.actions import script_checks
 from airbag_rollback.keys import Keys, read_keys
+from airbag_rollback.place import PostgresqlJournal
 from airbag_rollback.policy import Policy
 
 
@@ -34,6 +35,8 @@ def load_settings(path: Path) -> Settings:
     token = _secret("webhook_token", policy.webhook_token, problems)
     audit_key = _secret("audit_key", policy.audit_key, problems)
     keys = read_keys(policy, problems)
+    if isinstance(policy.journal, PostgresqlJournal) and policy.journal.password:
+        _secret("journal.password", policy.journal.password, problems)  # read anew with each connection
     problems += policy.http_problems() + script_checks.problems(policy)
     servings = None
     try:

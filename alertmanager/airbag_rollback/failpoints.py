@@ -1,14 +1,15 @@
-"""Named places where a test ends the receiver with SIGKILL, as power loss does: before and after every durable write
-and every call to somebody else.
+"""Named places where a test ends the receiver with SIGKILL, as power loss does, or stops it: before and after every
+durable write and every call to somebody else.
 
 `AIRBAG_FAILPOINT`, read once at the start of the process, is either `record:FILE`, which appends the name of every
 place that is reached, or `kill:NAME|NAME|...`: the places have to be reached in that order, others may lie between
-them, and the process dies at the last one. A name is `THREAD: PLACE` and may hold `*`. Without the variable a place
-costs one look at a variable.
+them, and the process dies at the last one. With `stop:` it stops there instead, as by SIGSTOP, once. A name is
+`THREAD: PLACE` and may hold `*`. Without the variable a place costs one look at a variable.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -48,20 +49,24 @@ def _record(path: str) -> Callable[[str], None]:
     return reach
 
 
-def _kill(names: str) -> Callable[[str], None]:
+def _signal(number: signal.Signals, names: str) -> Callable[[str], None]:
     """Threads reach places at the same time, so only one may look at what is left."""
     left = names.split("|")
     lock = threading.Lock()
 
     def reach(name: str) -> None:
         with lock:
-            if not fnmatchcase(name, left[0]):
+            if not left or not fnmatchcase(name, left[0]):
                 return
             if len(left) == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
             left.pop(0)
 
     return reach
 
 
-_KINDS: Mapping[str, Callable[[str], Callable[[str], None]]] = {"record": _record, "kill": _kill}
+_KINDS: Mapping[str, Callable[[str], Callable[[str], None]]] = {
+    "record": _record,
+    "kill": functools.partial(_signal, signal.SIGKILL),
+    "stop": functools.partial(_signal, signal.SIGSTOP),
+}

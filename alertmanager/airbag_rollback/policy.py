@@ -18,6 +18,7 @@ from airbag.serving.groups import Name
 from airbag_rollback.engine.decide import Mode
 from airbag_rollback.engine.guards import Freeze, Limits
 from airbag_rollback.engine.world import WorldLimits
+from airbag_rollback.place import PlaceText
 
 # A user name or password in an address would show up in messages; `@` is refused for that.
 Url = Annotated[str, written_as(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", "http(s)://HOST:PORT without user or query")]
@@ -245,7 +246,7 @@ class Policy(Section):
     alertmanager_urls: Annotated[tuple[Url, ...], Field(min_length=1)]
     alertmanager_http_config: HttpConfig | None = None
     webhook_token: Secret
-    journal: LocalPath
+    journal: PlaceText
     audit_key: Secret
     access: Access = Access()
 

@@ -37,7 +37,10 @@ class Truncated:
         """Note that alerts were left out, inside the transaction that admits the others."""
         if left_out > 0:
             with self._journal.database.write() as connection:
-                connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_OWED, str(left_out)))
+                connection.execute(
+                    "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    (_OWED, str(left_out)),
+                )
 
     def settle(self) -> None:
         """Ask for the full set if that is owed, and take it in as a delivery like any other. JournalError as usual."""

@@ -18,7 +18,8 @@ _KEPT = 1000
 
 def _sentence(status: str, alert: dict[str, dict[str, str]]) -> str:
     labels, annotations = alert["labels"], alert["annotations"]
-    return f"[{status}] {labels.get('alertname')}: {annotations.get('description') or annotations.get('summary')}"
+    about = f"{labels.get('alertname')} ({labels.get('severity', 'no severity')})"
+    return f"[{status}] {about}: {annotations.get('description') or annotations.get('summary')}"
 
 
 def run(address: Address) -> None:

@@ -24,7 +24,7 @@ from airbag.serving.values import Endpoint
 from airbag_demo.drawing import features, stroke
 from airbag_demo.observations import LOST_CODES, Answer, Observations, Outcome
 from airbag_demo.releases import MODEL
-from airbag_exporters.quality.client import QualityClient
+from airbag_exporters.quality.client import QualityClient, Stats
 
 _DEADLINE = 5.0
 _WORKERS = 48
@@ -91,6 +91,10 @@ class Reports:
         whole = run | {"rows": _ROWS_PER_RUN, "log_errors": 0}
         with contextlib.suppress(requests.RequestException):
             requests.post(self._runs_url, json=[*tasks, whole], timeout=2)
+
+    def stats(self) -> Stats:
+        """What became of the rows."""
+        return self._client.stats()
 
     def close(self) -> None:
         """Send what is left, if that does not take long."""

@@ -19,6 +19,10 @@ from airbag.serving.groups import Module, Name, Ratio, Servings
 Url = Annotated[str, written_as(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", "http(s)://HOST:PORT without user or query")]
 
 
+CONTAINER_ID = re.compile(r"[0-9a-f]{12,64}")
+"""A container's id, or as much of its beginning as the runtimes show."""
+
+
 class Limits(Section):
     """What the intake takes. Beyond `in_flight_bytes` of bodies at once it answers 503, which says: later, please.
 
@@ -178,29 +182,42 @@ def _is_a_pattern(text: str) -> str:
     return text
 
 
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_is_a_pattern)]
+
+
 class WatchedProcess(Section):
     """The process of one target on this machine. What is given must all fit; the oldest process that fits is shown.
 
-    `command` is a regular expression that is looked for in the command line, `argument` one of its words exactly.
-    `pid_file` is for servers that write one. `rss_max` (bytes) takes the place of `rss_ratio_max`.
+    `name` is a regular expression that the whole name of the process fits, `command` one that is looked for in the
+    command line, `argument` one of its words exactly. `port` is a TCP port that it listens on, as its own container
+    counts. `container` is a container's id, of which twelve digits will do, or its name; `cgroup` a regular expression
+    that is looked for in the path of its control group. `pid_file` is for servers that write one. `rss_max` (bytes)
+    takes the place of `rss_ratio_max`.
     """
 
     serving: Name
     target: Name
-    command: Annotated[str, Field(min_length=1), AfterValidator(_is_a_pattern)] | None = None
+    name: Pattern | None = None
+    command: Pattern | None = None
     argument: Annotated[str, Field(min_length=1)] | None = None
+    port: Annotated[int, Field(gt=0, lt=65536)] | None = None
+    container: Annotated[str, written_as(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a container's id or name")] | None = None
+    cgroup: Pattern | None = None
     pid_file: LocalPath | None = None
     rss_max: Annotated[int, Field(gt=0)] | None = None
 
     @property
     def how(self) -> tuple[object, ...]:
         """How it is found."""
-        return self.command, self.argument, self.pid_file
+        return self.name, self.command, self.argument, self.port, self.container, self.cgroup, self.pid_file
 
     @model_validator(mode="after")
     def _can_be_found(self) -> Self:
         if not any(self.how):
-            raise ValueError("does not say which process it is; give `command`, `argument` or `pid_file`")
+            raise ValueError(
+                "does not say which process it is; give `name`, `command`, `argument`, `port`, `container`, `cgroup` "
+                "or `pid_file`"
+            )
         return self
 
 
@@ -222,9 +239,11 @@ class Host(Section):
 
     Ratios are shares in use: resident memory of its limit, the machine's memory, descriptors, memory of a GPU.
     TensorFlow takes nearly all memory of a GPU at its start, so `gpu_memory_ratio_max` has no default.
+    `container_socket` is where Docker or Podman is asked for the containers that are given by name.
     """
 
     processes: Annotated[tuple[WatchedProcess, ...], Field(max_length=100)] = ()
+    container_socket: LocalPath | None = None
     disks: Annotated[tuple[LocalPath, ...], Field(max_length=50)] = ()
     rss_ratio_max: Ratio = 0.9
     memory_ratio_max: Ratio = 0.95
@@ -238,6 +257,17 @@ class Host(Section):
             raise ValueError("has two processes for one target")
         if len(set(self.disks)) < len(self.disks):
             raise ValueError("names a disk twice")
+        return self
+
+    @model_validator(mode="after")
+    def _can_find_containers(self) -> Self:
+        for each in self.processes:
+            if each.container and not CONTAINER_ID.fullmatch(each.container) and self.container_socket is None:
+                raise ValueError(
+                    f"has the container `{each.container}`, which is no id (12 to 64 hexadecimal digits), so it is a "
+                    "name, and only the runtime knows names: give its socket as `container_socket`, or find the "
+                    "process by `cgroup`, `port` or `name`"
+                )
         return self
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the receiver's tests."""
+"""Fixtures of the receiver's tests. What the journal promises, it promises over both of its databases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,25 @@ from pathlib import Path
 
 import pytest
 
+from airbag_rollback.place import Place
 from tests.fakes import rollback
+from tests.fakes.postgres_server import PostgresServer, postgres_server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests of a process; each takes a database of its own."""
+    with postgres_server() as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty place for a journal, in each of the databases."""
+    if request.param == "sqlite":
+        return tmp_path / "journal.sqlite"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.place(server.database())
 
 
 @pytest.fixture

@@ -9,29 +9,27 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from airbag.errors import ConfigError
 from airbag_rollback.engine.states import State
-from airbag_rollback.journal import Journal, open_journal
+from airbag_rollback.journal import Journal, Violated, open_journal
 from airbag_rollback.journal.audit import START, Record, canonical, head_number, key_id, mac
 from airbag_rollback.journal.export import read_export, write_export
 from airbag_rollback.journal.pauses import Pause
 from airbag_rollback.journal.retention import Retention
 from airbag_rollback.journal.verify import Report, verify, verify_journal
+from airbag_rollback.place import Place
 from airbag_rollback.records import Action, Suspect
+from tests.fakes.postgres_server import PASSWORD, PostgresServer
 
 KEY, OLD = b"key", b"the key before"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
-@pytest.fixture
-def journal(path: Path) -> Iterator[Journal]:
-    with closing(open_journal(path, KEY)) as found:
+def journal(place: Place) -> Iterator[Journal]:
+    with closing(open_journal(place, KEY)) as found:
         yield found
 
 
@@ -43,25 +41,30 @@ def history(journal: Journal, version: int = 3, at: float = 100.0) -> Action:
     return journal.actions.move(action, State.SUPPRESSED, at + 2, "good", "it is good")
 
 
-def tampered(path: Path, *statements: str) -> Report:
-    """What somebody does who may write the file but has no key."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for trigger in ("changed", "replaced", "deleted"):
-            connection.execute(f"DROP TRIGGER audit_is_not_{trigger}")
-        for statement in statements:
-            connection.execute(statement)
-    return verify_journal(path, [KEY])
+def tampered(place: Place, *statements: str) -> Report:
+    """What somebody does who may write the file or the tables but has no key."""
+    if isinstance(place, Path):
+        with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+            for trigger in ("changed", "replaced", "deleted"):
+                connection.execute(f"DROP TRIGGER audit_is_not_{trigger}")
+            for statement in statements:
+                connection.execute(statement)
+    else:
+        with psycopg.connect(place.postgresql, password=PASSWORD, autocommit=True) as owner:
+            for statement in ("ALTER TABLE audit DISABLE TRIGGER USER", *statements):
+                owner.execute(statement)
+    return verify_journal(place, [KEY])
 
 
-def test_what_was_written_verifies_and_each_record_names_algorithm_and_key(journal: Journal, path: Path) -> None:
+def test_what_was_written_verifies_and_each_record_names_algorithm_and_key(journal: Journal, place: Place) -> None:
     history(journal)
-    assert verify_journal(path, [KEY]) == Report(1, 3, journal.audit.head()[1])
+    assert verify_journal(place, [KEY]) == Report(1, 3, journal.audit.head()[1])
     for record in journal.audit.records():
         assert (record.fields["algorithm"], record.fields["key"]) == ("hmac-sha256", key_id(KEY))
 
 
-def test_an_empty_audit_is_good(journal: Journal, path: Path) -> None:
-    assert verify_journal(path, [KEY]) == Report(1, 0, START)
+def test_an_empty_audit_is_good(journal: Journal, place: Place) -> None:
+    assert verify_journal(place, [KEY]) == Report(1, 0, START)
 
 
 def test_a_field_cannot_pass_for_what_is_signed_about_the_record(journal: Journal) -> None:
@@ -78,16 +81,26 @@ def test_a_field_cannot_pass_for_what_is_signed_about_the_record(journal: Journa
         "UPDATE audit SET at = 0 WHERE seq = 1",
         "DELETE FROM audit",
         "DELETE FROM audit WHERE seq = 3",
-        "INSERT OR REPLACE INTO audit SELECT 2, at, kind, action_id, record, mac FROM audit WHERE seq = 1",
+        "INSERT INTO audit SELECT 2, at, kind, action_id, record, mac FROM audit WHERE seq = 1 "
+        "ON CONFLICT (seq) DO UPDATE SET record = excluded.record",
         "INSERT INTO audit SELECT 0, at, kind, action_id, record, mac FROM audit WHERE seq = 1",
     ],
     ids=["update", "delete all", "delete the last", "replace", "insert before"],
 )
-def test_records_cannot_be_changed_removed_or_replaced(journal: Journal, path: Path, statement: str) -> None:
+def test_records_cannot_be_changed_removed_or_replaced(journal: Journal, place: Place, statement: str) -> None:
     history(journal)
-    with pytest.raises(sqlite3.IntegrityError, match="append-only"), journal.database.write() as connection:
+    with pytest.raises(Violated, match="append-only"), journal.database.write() as connection:
         connection.execute(statement)
-    assert verify_journal(path, [KEY]).is_good
+    assert verify_journal(place, [KEY]).is_good
+
+
+def test_the_audit_cannot_be_emptied_as_a_whole(postgres: PostgresServer) -> None:
+    place = postgres.place(postgres.database())
+    with closing(open_journal(place, KEY)) as journal:
+        history(journal)
+        with pytest.raises(Violated, match="append-only"), journal.database.write() as connection:
+            connection.execute("TRUNCATE audit")
+    assert verify_journal(place, [KEY]).last == 3
 
 
 @pytest.mark.parametrize(
@@ -114,7 +127,7 @@ def test_records_cannot_be_changed_removed_or_replaced(journal: Journal, path: P
         ),
         (["UPDATE audit SET record = replace(record, 'hmac-sha256', 'none') WHERE seq = 2"], 2, "algorithm"),
         (
-            ["INSERT OR REPLACE INTO audit_anchor SELECT 1, seq, mac FROM audit WHERE seq = 2",
+            ["INSERT INTO audit_anchor SELECT 1, seq, mac FROM audit WHERE seq = 2",
              "DELETE FROM audit WHERE seq <= 2"], 2, "missing",
         ),
     ],
@@ -124,37 +137,37 @@ def test_records_cannot_be_changed_removed_or_replaced(journal: Journal, path: P
     ],
 )  # fmt: skip
 def test_the_first_wrong_record_is_named_with_what_was_done_to_it(
-    journal: Journal, path: Path, statements: list[str], seq: int, kind: str
+    journal: Journal, place: Place, statements: list[str], seq: int, kind: str
 ) -> None:
     history(journal)
-    assert verify_journal(path, [KEY]).is_good
-    wrong = tampered(path, *statements).wrong
+    assert verify_journal(place, [KEY]).is_good
+    wrong = tampered(place, *statements).wrong
     assert wrong is not None
     assert (wrong.seq, wrong.kind) == (seq, kind), wrong
 
 
-def test_a_chain_that_somebody_made_with_a_key_of_his_own_is_no_audit(journal: Journal, path: Path) -> None:
+def test_a_chain_that_somebody_made_with_a_key_of_his_own_is_no_audit(journal: Journal, place: Place) -> None:
     history(journal)
-    wrong = verify_journal(path, [b"another key"]).wrong
+    wrong = verify_journal(place, [b"another key"]).wrong
     assert wrong is not None
     assert (wrong.seq, wrong.kind) == (1, "wrong key")
     assert key_id(KEY) in wrong.text
     assert key_id(b"another key") in wrong.text
 
 
-def test_records_that_vanish_at_the_end_show_by_what_others_saw(journal: Journal, path: Path) -> None:
+def test_records_that_vanish_at_the_end_show_by_what_others_saw(journal: Journal, place: Place) -> None:
     history(journal)
     seen = {seq: {head[:12]} for seq, head in [journal.audit.head()]}
-    assert verify_journal(path, [KEY], seen).is_good
-    report = tampered(path, "DELETE FROM audit WHERE seq = 3")
+    assert verify_journal(place, [KEY], seen).is_good
+    report = tampered(place, "DELETE FROM audit WHERE seq = 3")
     assert report.is_good, "nothing in the journal itself shows it"
-    wrong = verify_journal(path, [KEY], seen).wrong
+    wrong = verify_journal(place, [KEY], seen).wrong
     assert wrong is not None
     assert (wrong.seq, wrong.kind) == (3, "truncated")
 
 
-def test_an_audit_that_was_written_anew_with_the_key_shows_by_what_others_saw(path: Path, tmp_path: Path) -> None:
-    with closing(open_journal(path, KEY)) as journal:
+def test_an_audit_that_was_written_anew_with_the_key_shows_by_what_others_saw(place: Place, tmp_path: Path) -> None:
+    with closing(open_journal(place, KEY)) as journal:
         history(journal)
         seen = {2: {journal.audit.records()[1].mac[:12]}}
     with closing(open_journal(tmp_path / "anew.sqlite", KEY)) as journal:
@@ -171,26 +184,26 @@ def test_the_head_as_a_number_is_exact_and_the_same_in_hex(journal: Journal) -> 
     assert f"{int(float(head_number(head))):012x}" == head[:12]
 
 
-def test_a_new_key_is_taken_down_once_and_both_are_needed_to_verify_all(path: Path) -> None:
-    with closing(open_journal(path, OLD)) as journal:
+def test_a_new_key_is_taken_down_once_and_both_are_needed_to_verify_all(place: Place) -> None:
+    with closing(open_journal(place, OLD)) as journal:
         journal.audit.sign_on(1.0)
         assert journal.audit.head() == (0, START)
         history(journal)
         before = journal.audit.head()[1]
     for _ in range(2):
-        with closing(open_journal(path, KEY)) as journal:
+        with closing(open_journal(place, KEY)) as journal:
             journal.audit.sign_on(200.0)
-    with closing(open_journal(path, KEY)) as journal:
+    with closing(open_journal(place, KEY)) as journal:
         history(journal, 4)
         assert [each.kind for each in journal.audit.records()] == ["transition"] * 3 + ["key changed"] + [
             "transition"
         ] * 3
         fields = journal.audit.records()[3].fields
     assert (fields["key_before"], fields["mac_before"]) == (key_id(OLD), before)
-    report = verify_journal(path, [KEY])
+    report = verify_journal(place, [KEY])
     assert (report.wrong, report.foreign, report.is_good) == (None, ((1, 3, key_id(OLD)),), False)
-    assert verify_journal(path, [KEY, OLD]).is_good
-    wrong = tampered(path, "UPDATE audit SET mac = '00' WHERE seq = 3").wrong
+    assert verify_journal(place, [KEY, OLD]).is_good
+    wrong = tampered(place, "UPDATE audit SET mac = '00' WHERE seq = 3").wrong
     assert wrong is not None
     assert (wrong.seq, wrong.kind) == (4, "changed"), "the record of the change holds on to what was before it"
 
@@ -204,7 +217,7 @@ def counts(journal: Journal) -> dict[str, int]:
     return {table: journal.database.rows(f"SELECT count(*) FROM {table}")[0][0] for table in tables}  # noqa: S608
 
 
-def test_old_actions_go_with_their_records_and_the_rest_verifies(journal: Journal, path: Path) -> None:
+def test_old_actions_go_with_their_records_and_the_rest_verifies(journal: Journal, place: Place) -> None:
     history(journal, 3, at=100.0)
     history(journal, 4, at=5000.0)
     assert not retention(journal).forget(1000.0, 1e9, 900.0), "nothing is old enough"
@@ -212,13 +225,13 @@ def test_old_actions_go_with_their_records_and_the_rest_verifies(journal: Journa
     assert [action.bad_version for action in journal.actions.latest()] == [4]
     assert counts(journal) | {"deliveries": 0} == {"actions": 1, "audit": 4, "outbox": 1, "effects": 0, "deliveries": 0}
     assert [(each.seq, each.kind) for each in journal.audit.records()][::3] == [(4, "transition"), (7, "retention")]
-    report = verify_journal(path, [KEY])
+    report = verify_journal(place, [KEY])
     assert (report.is_good, report.first, report.last) == (True, 4, 7)
     assert not retention(journal).forget(5100.0, 1e9, 1000.0)
     assert journal.audit.head()[0] == 7
 
 
-def test_retention_cuts_only_up_to_the_first_action_that_is_open_or_young(journal: Journal, path: Path) -> None:
+def test_retention_cuts_only_up_to_the_first_action_that_is_open_or_young(journal: Journal, place: Place) -> None:
     suspect = Suspect("main", "digits", 9, "AirbagErrorRatioHigh", None)
     history(journal, 3, at=100.0)
     waiting, _ = journal.actions.open_for(suspect, 200.0, 9e9)
@@ -226,11 +239,11 @@ def test_retention_cuts_only_up_to_the_first_action_that_is_open_or_young(journa
     assert retention(journal).forget(1e6, 1e9, 1000.0)
     assert {action.bad_version for action in journal.actions.latest()} == {9, 4}
     assert not retention(journal).forget(1e6 + 5000, 1e9, 1000.0)
-    assert verify_journal(path, [KEY]).is_good
+    assert verify_journal(place, [KEY]).is_good
     assert journal.actions.get(waiting.id) == waiting
 
 
-def test_an_action_that_holds_its_release_back_outlives_its_records(journal: Journal, path: Path) -> None:
+def test_an_action_that_holds_its_release_back_outlives_its_records(journal: Journal, place: Place) -> None:
     journal.ledger.observe("main", "digits", frozenset({3}), None, 90.0)
     suspect = Suspect("main", "digits", 3, "AirbagErrorRatioHigh", None)
     action, _ = journal.actions.open_for(suspect, 100.0, 130.0)
@@ -241,10 +254,10 @@ def test_an_action_that_holds_its_release_back_outlives_its_records(journal: Jou
     history(journal, 5, at=1e6)
     assert retention(journal).forget(2e6, 1e9, 1000.0)
     assert journal.actions.get(action.id) is None
-    assert verify_journal(path, [KEY]).is_good
+    assert verify_journal(place, [KEY]).is_good
 
 
-def test_retention_takes_a_part_at_a_time(journal: Journal, path: Path) -> None:
+def test_retention_takes_a_part_at_a_time(journal: Journal, place: Place) -> None:
     for number in range(300):
         journal.pauses.begin(Pause("main", "digits", float(number), None, "ada", ""))
         journal.deliveries.accept(b"x", float(number))
@@ -256,10 +269,10 @@ def test_retention_takes_a_part_at_a_time(journal: Journal, path: Path) -> None:
     assert forgets.forget(1e6, 1000.0, 1000.0)
     assert counts(journal)["deliveries"] == 0
     assert counts(journal)["audit"] == 201
-    assert verify_journal(path, [KEY]).is_good
+    assert verify_journal(place, [KEY]).is_good
     assert forgets.forget(1e6, 1000.0, 1000.0)
     assert [each.kind for each in journal.audit.records()] == ["retention", "retention"]
-    assert verify_journal(path, [KEY]).is_good
+    assert verify_journal(place, [KEY]).is_good
 
 
 def test_deliveries_that_nobody_looked_at_stay_however_old(journal: Journal) -> None:
@@ -337,7 +350,7 @@ def test_a_record_that_is_no_longer_as_it_was_signed_is_exported_as_it_is(journa
     assert (wrong.seq, wrong.kind) == (1, "changed")
 
 
-def test_verifying_reads_one_moment_while_others_write(journal: Journal, path: Path) -> None:
+def test_verifying_reads_one_moment_while_others_write(journal: Journal, place: Place) -> None:
     history(journal)
 
     def meanwhile(records: Iterator[Record], size: int) -> Iterator[Record]:
@@ -345,8 +358,8 @@ def test_verifying_reads_one_moment_while_others_write(journal: Journal, path: P
         history(journal, 4)
         yield from records
 
-    assert verify_journal(path, [KEY], None, meanwhile).last == 3  # type: ignore[arg-type] # an iterator is iterable
-    assert verify_journal(path, [KEY]).last == 6
+    assert verify_journal(place, [KEY], None, meanwhile).last == 3  # type: ignore[arg-type] # an iterator is iterable
+    assert verify_journal(place, [KEY]).last == 6
 
 
 def test_the_mac_covers_the_one_before(journal: Journal) -> None:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from airbag.errors import StartError
 from airbag_rollback.engine.states import IllegalTransition, State
-from airbag_rollback.journal import Journal, Overtaken, open_journal
+from airbag_rollback.journal import Journal, JournalError, Overtaken, Violated, open_journal
+from airbag_rollback.journal.pauses import Pause
+from airbag_rollback.journal.sqlite import SqliteDatabase
+from airbag_rollback.journal.verify import verify_journal
+from airbag_rollback.place import Place
 from airbag_rollback.records import Action, Suspect
 
 SUSPECT = Suspect("main", "digits", 3, "AirbagErrorRatioHigh", None)
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    found = open_journal(tmp_path / "journal.sqlite", b"key")
+def journal(place: Place) -> Iterator[Journal]:
+    found = open_journal(place, b"key")
     yield found
     found.close()
 
@@ -104,22 +108,79 @@ def test_the_end_and_the_message_about_it_are_written_together(journal: Journal)
 
 def test_events_cannot_be_changed_or_deleted(journal: Journal) -> None:
     opened(journal)
-    for statement in ("UPDATE audit SET record = 'x'",):
-        with pytest.raises(sqlite3.IntegrityError, match="append-only"), journal.database.write() as connection:
-            connection.execute(statement)
+    with pytest.raises(Violated, match="append-only"), journal.database.write() as connection:
+        connection.execute("UPDATE audit SET record = 'x'")
 
 
-def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path / "j.sqlite", b"key")
+def test_everything_is_there_after_a_restart(place: Place) -> None:
+    journal = open_journal(place, b"key")
     journal.deliveries.accept(b"body", 99.0)
     action = moved(journal, opened(journal), State.EVALUATING)
     journal.close()
-    journal = open_journal(tmp_path / "j.sqlite", b"key")
+    journal = open_journal(place, b"key")
     assert [delivery.body for delivery in journal.deliveries.pending()] == [b"body"]
     assert journal.actions.open() == [action]
-    assert journal.database.rows("PRAGMA journal_mode") == [("wal",)]
-    assert journal.database.rows("PRAGMA synchronous") == [(2,)]
     journal.close()
+
+
+def test_every_commit_is_on_the_disk_before_it_returns(journal: Journal) -> None:
+    if isinstance(journal.database, SqliteDatabase):
+        asked = {"PRAGMA journal_mode": "wal", "PRAGMA synchronous": 2}
+    else:
+        asked = {"SHOW fsync": "on", "SHOW synchronous_commit": "on"}
+    for question, answer in asked.items():
+        assert journal.database.rows(question) == [(answer,)]
+
+
+def twice(journal: Journal) -> None:
+    """Two writes in one block, one of them refused."""
+    with journal.database.write() as connection:
+        connection.execute("INSERT INTO meta VALUES ('a', '1')")
+        connection.execute("INSERT INTO meta VALUES ('a', '2')")
+
+
+def test_a_write_that_is_refused_takes_those_of_its_block_with_it(journal: Journal) -> None:
+    with pytest.raises(Violated):
+        twice(journal)
+    assert journal.database.rows("SELECT value FROM meta WHERE name = 'a'") == []
+    assert not journal.database.last_error
+
+
+def test_numbers_of_actions_follow_one_another_however_often_an_alert_comes(journal: Journal) -> None:
+    for _ in range(5):
+        opened(journal)
+    assert [opened(journal, 4).id, opened(journal, 5).id] == [2, 3]
+
+
+def test_writers_of_several_processes_make_one_chain(place: Place) -> None:
+    with ExitStack() as stack:
+        journals = [stack.enter_context(closing(open_journal(place, b"key"))) for _ in range(3)]
+
+        def write(journal: Journal) -> None:
+            for number in range(20):
+                journal.audit.append("paused", {"number": number}, 1.0)
+
+        threads = [threading.Thread(target=write, args=(journal,)) for journal in journals]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    report = verify_journal(place, [b"key"])
+    assert (report.is_good, report.last) == (True, 60)
+
+
+def test_a_receiver_that_a_newer_one_overtook_writes_nothing_any_more(journal: Journal) -> None:
+    with journal.database.write() as connection:
+        connection.execute("UPDATE meta SET value = '3' WHERE name = 'schema'")
+    with pytest.raises(JournalError, match="is of schema 3 by now; start the Airbag that writes that"):
+        journal.deliveries.accept(b"body", 1.0)
+    assert "schema 3" in journal.database.last_error
+
+
+def test_text_with_any_character_can_be_kept(journal: Journal) -> None:
+    journal.pauses.begin(Pause("main", "digits", 1.0, None, "ada", "a \0 % ? ☃ reason"))
+    (pause,) = journal.pauses.present(2.0)
+    assert "% ? ☃ reason" in pause.reason
 
 
 def test_a_journal_of_another_schema_or_a_damaged_one_stops_the_start(tmp_path: Path) -> None:
@@ -135,8 +196,8 @@ def test_a_journal_of_another_schema_or_a_damaged_one_stops_the_start(tmp_path: 
         open_journal(path, b"key")
 
 
-def test_two_processes_share_a_journal_and_see_what_the_other_wrote(journal: Journal, tmp_path: Path) -> None:
-    with closing(open_journal(tmp_path / "journal.sqlite", b"key")) as other:
+def test_two_processes_share_a_journal_and_see_what_the_other_wrote(journal: Journal, place: Place) -> None:
+    with closing(open_journal(place, b"key")) as other:
         other.deliveries.accept(b"body", 99.0)
         assert [each.body for each in journal.deliveries.pending()] == [b"body"]
         action = opened(journal)

@@ -15,8 +15,9 @@ from airbag_rollback.actions.landing import Result
 from airbag_rollback.actions.models_config import Change, change
 from airbag_rollback.engine.states import State
 from airbag_rollback.journal import Fenced, JournalError
-from airbag_rollback.journal.database import Database
-from airbag_rollback.journal.lease import TTL, Held, Keeper, Lease, is_free
+from airbag_rollback.journal.lease import Keeper, Lease
+from airbag_rollback.journal.sqlite import SqliteDatabase
+from airbag_rollback.journal.succession import TTL, Held, OneHost, is_free
 from tests.fakes.alertmanager_api import alert
 from tests.fakes.rollback import Bench, Surroundings, bench
 from tests.fakes.wait import until
@@ -33,10 +34,11 @@ class Host:
     opened: list[Lease] = field(default_factory=list)
 
     def process(self) -> Lease:
-        database = Database(self.path)
-        lease = Lease(database, self.path, lambda: self.seen, lambda: self.now)
+        database = SqliteDatabase(self.path)
+        succession = OneHost(self.path, lambda: self.now)
+        lease = Lease(database, succession, lambda: self.seen, lambda: self.now)
         self.stack.callback(database.close)
-        self.stack.callback(lease._unlock)  # as the end of a process does
+        self.stack.callback(succession.release)  # as the end of a process does
         return lease
 
 
@@ -48,7 +50,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 def dies(lease: Lease) -> None:
     """The kernel lets go of the lock; nothing is written."""
-    lease._unlock()
+    lease._succession.release()
 
 
 def test_the_first_leads_and_the_second_stands_by(host: Host) -> None:
@@ -217,16 +219,16 @@ def test_when_a_lease_is_free(held: Held | None, has_lock: bool, free: bool) -> 
 
 def test_a_disk_that_takes_nothing_makes_no_leader(host: Host) -> None:
     lease = host.process()
-    lease._database._connection.execute("PRAGMA query_only = 1")
+    lease._database.execute("PRAGMA query_only = 1")
     with pytest.raises(JournalError):
         lease.tend()
-    assert (lease.fence, lease._lock) == (0, None)
+    assert (lease.fence, lease._succession.locked) == (0, False)
 
 
 def test_the_keeper_renews_and_tells_of_every_change(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    first, second = Database(path), Database(path)
-    leases = Lease(first, path), Lease(second, path)
+    first, second = SqliteDatabase(path), SqliteDatabase(path)
+    leases = Lease(first, OneHost(path)), Lease(second, OneHost(path))
     changes: list[tuple[int, int]] = []
 
     def changed(number: int) -> Callable[[], None]:
@@ -353,9 +355,9 @@ def test_a_full_disk_keeps_an_effect_from_being_made_once_the_lease_ran_out(host
     lease = host.process()
     lease.tend()
     host.now += TTL
-    lease._database._connection.execute("PRAGMA query_only = 1")
+    lease._database.execute("PRAGMA query_only = 1")
     with pytest.raises(JournalError):
         lease.ensure()
-    lease._database._connection.execute("PRAGMA query_only = 0")
+    lease._database.execute("PRAGMA query_only = 0")
     lease.ensure()
     assert lease.is_valid

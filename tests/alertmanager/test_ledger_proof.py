@@ -13,6 +13,7 @@ from airbag_rollback.config import Settings, load_settings
 from airbag_rollback.files import Files, FilesOf, FileWatch
 from airbag_rollback.journal import Journal, open_journal
 from airbag_rollback.journal.ledger import Proof
+from airbag_rollback.place import Place
 from airbag_rollback.prove import Prover
 from airbag_rollback.records import Served
 from tests.fakes.clock import SetClock
@@ -26,7 +27,7 @@ from tests.fakes.wait import until
 class Book:
     """A journal that can be closed and opened again."""
 
-    path: Path
+    path: Place
     journal: Journal
 
     def reopen(self) -> None:
@@ -42,9 +43,8 @@ class Book:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    path = tmp_path / "proof.sqlite"
-    found = Book(path, open_journal(path, b"key"))
+def book(place: Place) -> Iterator[Book]:
+    found = Book(place, open_journal(place, b"key"))
     found.journal.lease.tend()
     try:
         yield found

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from airbag.config import load, replace_tokens
-from airbag.errors import ConfigError
+from airbag.errors import ConfigError, StartError
 from airbag_rollback.config import load_settings
+from airbag_rollback.journal.opening import open_database
+from airbag_rollback.place import PostgresqlJournal, folder_of
 from airbag_rollback.policy import Policy
 from tests.fakes.binaries import ROOT
 from tests.fakes.rollback import TOKEN, Surroundings
@@ -146,3 +149,44 @@ def test_a_rule_for_a_model_that_is_nowhere_is_a_mistake_unless_models_are_disco
 def test_every_key_of_the_policy_stands_in_its_page() -> None:
     page = (ROOT / "docs" / "policy.md").read_text()
     assert [name for name in Policy.model_fields if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("journal", "message"),
+    [
+        ("5", "journal: input should be a valid string, not 5"),
+        ("{}", "journal.postgresql: is missing"),
+        ('{postgres: "x"}', "journal.postgres: is not a known key (did you mean `postgresql`?)"),
+        ('{postgresql: "host=db"}', "journal.postgresql: names no database; add `dbname=airbag`"),
+        ('{postgresql: "postgresql://db/airbag"}', "journal.postgresql: should be words such as"),
+        ('{postgresql: "host=\'db dbname=airbag"}', "journal.postgresql: has a quote that is not closed"),
+        (
+            '{postgresql: "host=db dbname=a password=hunter2"}',
+            "journal.postgresql: holds `password`, which has no place",
+        ),
+        ('{postgresql: "dbname=a", password: {file: nowhere}}', "journal.password: "),
+    ],
+)
+def test_a_place_of_the_journal_that_is_none_is_named_without_its_secrets(
+    around: Surroundings, journal: str, message: str
+) -> None:
+    around.write_policy(journal=journal)
+    with pytest.raises(ConfigError) as refusal:
+        load_settings(around.policy_file)
+    assert message in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_the_journal_lies_in_a_file_or_in_a_database(around: Surroundings) -> None:
+    assert load_settings(around.policy_file).policy.journal == around.folder / "journal" / "journal.sqlite"
+    around.write_policy(journal="{postgresql: \"host=db port=5432 dbname='air bag'\", folder: here}")
+    place = load_settings(around.policy_file).policy.journal
+    assert str(place) == "database air bag on db"
+    assert folder_of(place) == around.folder / "here"
+
+
+def test_without_its_library_a_database_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "airbag_rollback.journal.postgresql", raising=False)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StartError, match=r"psycopg is not installed: pip install 'tfs-airbag\[postgresql\]'"):
+        open_database(PostgresqlJournal(postgresql="dbname=a"))

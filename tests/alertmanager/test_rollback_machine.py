@@ -7,7 +7,7 @@ import math
 import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, event, settings
@@ -18,6 +18,7 @@ from airbag_rollback.engine.states import ENDED, REOPENS, State
 from airbag_rollback.journal.audit import START, mac
 from airbag_rollback.people import NotNow, NotThere
 from tests.fakes.alertmanager_api import alert, message
+from tests.fakes.postgres_server import PostgresServer
 from tests.fakes.rollback import AUDIT_KEY, Bench, bench, surroundings
 
 BUDGET, BUDGET_WITHIN, BREAKER, BREAKER_WITHIN = 3, 300.0, 4, 600.0
@@ -46,12 +47,16 @@ class Rollbacks(RuleBasedStateMachine):
     def start(self) -> None:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self.around = self._stack.enter_context(surroundings(folder))
-        self.around.write_policy(**POLICY)
+        self.around.write_policy(**POLICY, **self.place())
         self.desk: Bench = self._stack.enter_context(bench(self.around))
         self.other = self._entry_of_other()
         self.desk.released()
         self.around.bad_release()
         self.named = self.around.named()
+
+    def place(self) -> dict[str, str]:
+        """Where the journal lies, if not in a file."""
+        return {}
 
     def teardown(self) -> None:
         """In the end everything ends: what waits has a deadline (I8)."""
@@ -271,7 +276,7 @@ class Rollbacks(RuleBasedStateMachine):
         if not hasattr(self, "desk"):
             return
         before = START
-        for record in self.desk.receiver.journal.audit.records(limit=-1):
+        for record in self.desk.receiver.journal.audit.all():
             assert record.mac == mac(AUDIT_KEY.encode(), before, record.text)
             before = record.mac
 
@@ -293,3 +298,22 @@ Rollbacks.TestCase.settings = settings(
     max_examples=10, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_invariants_hold_in_any_order_of_events = pytest.mark.long(Rollbacks.TestCase)
+
+
+class OverPostgresql(Rollbacks):
+    """The same with a database of its own for each example."""
+
+    server: ClassVar[PostgresServer]
+
+    def place(self) -> dict[str, str]:
+        words = self.server.words(self.server.database())
+        return {"journal": f'{{postgresql: "{words}", password: {{file: {self.server.password_file}}}, folder: host}}'}
+
+
+@pytest.fixture
+def _server(postgres: PostgresServer) -> None:
+    OverPostgresql.server = postgres
+
+
+OverPostgresql.TestCase.settings = settings(Rollbacks.TestCase.settings, max_examples=4)
+test_they_hold_over_postgresql = pytest.mark.usefixtures("_server")(pytest.mark.long(OverPostgresql.TestCase))

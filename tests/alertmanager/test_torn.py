@@ -158,11 +158,11 @@ def test_a_full_disk_at_any_write_leaves_all_as_it_was_and_the_write_can_be_made
 def test_a_disk_that_becomes_read_only_is_an_error_of_the_journal_and_nothing_else(path: Path) -> None:
     with closing(open_journal(path, KEY)) as journal:
         worked(journal)
-        journal.database._connection.execute("PRAGMA query_only = 1")
+        journal.database.execute("PRAGMA query_only = 1")
         with pytest.raises(JournalError, match="readonly"):
             journal.deliveries.accept(b"x", 1.0)
         assert len(journal.actions.open()) == 1, "it can be read all the same"
-        journal.database._connection.execute("PRAGMA query_only = 0")
+        journal.database.execute("PRAGMA query_only = 0")
         journal.deliveries.accept(b"x", 1.0)
 
 

@@ -58,3 +58,15 @@ def test_nothing_is_installed_when_everything_is_there(elsewhere: Path) -> None:
         (elsewhere / program).symlink_to("/bin/true")
     done = bootstrap(elsewhere, "binaries")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_newest_asks_for_victoriametrics_where_only_that_is_missing(elsewhere: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "newest"
+    folder.mkdir()
+    for program in ("prometheus", "promtool", "alertmanager", "amtool"):
+        (folder / program).symlink_to("/bin/true")
+    done = bootstrap(elsewhere, "newest", str(folder))
+    assert done.returncode == 1
+    assert "victoria-metrics, into" in done.stderr
+    (folder / "victoria-metrics").symlink_to("/bin/true")
+    assert bootstrap(elsewhere, "newest", str(folder)).returncode == 0

@@ -15,7 +15,7 @@ from tests.fakes.wait import until
 
 ALERT = {
     "status": "firing",
-    "labels": {"alertname": "AirbagAccuracyLow", "model_version": "3"},
+    "labels": {"alertname": "AirbagAccuracyLow", "model_version": "3", "severity": "critical"},
     "annotations": {"description": "Version 3 is wrong."},
 }
 
@@ -40,7 +40,9 @@ def test_a_notification_is_kept_and_printed_as_a_person_would_read_it(inbox: tup
     url, output = inbox
     assert requests.post(url, json={"version": "4", "alerts": [ALERT]}, timeout=2).json() == {"taken": 1}
     assert requests.get(url + "/messages", timeout=2).json() == [ALERT]
-    until(lambda: "[firing] AirbagAccuracyLow: Version 3 is wrong." in output.read_text(), what="the sentence")
+    until(
+        lambda: "[firing] AirbagAccuracyLow (critical): Version 3 is wrong." in output.read_text(), what="the sentence"
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"alerts": 3}', b'{"alerts": [{}]}', b'{"alerts": ["x"]}'])

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 from airbag_exporters.host.nvml import Device
 
-NOT_SUPPORTED, NO_PERMISSION, TIMEOUT, GPU_IS_LOST, UNKNOWN = 3, 4, 10, 15, 999
+NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND, TIMEOUT, GPU_IS_LOST, UNKNOWN = 3, 4, 6, 10, 15, 999
 
 
 class FakeError(Exception):
@@ -34,6 +34,7 @@ class FakeGpu:
     ecc: dict[int, int] = field(default_factory=lambda: {0: 3, 1: 0})
     throttled: int = 0x4 | 0x1
     processes: list[tuple[int, int | None]] = field(default_factory=list)
+    samples: list[tuple[int, int, int]] = field(default_factory=list)  # pid, timestamp, percent
     refuses: dict[str, int] = field(default_factory=dict)
     lost: bool = False
 
@@ -118,6 +119,12 @@ class FakeNvml:
     def nvmlDeviceGetComputeRunningProcesses(self, device: Device) -> list[SimpleNamespace]:  # noqa: N802
         gpu = self._of(device, "processes")
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in gpu.processes]
+
+    def nvmlDeviceGetProcessUtilization(self, device: Device, since: int) -> list[SimpleNamespace]:  # noqa: N802
+        found = [each for each in self._of(device, "process utilization").samples if each[1] > since]
+        if not found:
+            raise FakeError(NOT_FOUND)
+        return [SimpleNamespace(pid=pid, timeStamp=at, smUtil=busy, memUtil=1) for pid, at, busy in found]
 
     def nvmlEventSetCreate(self) -> object:  # noqa: N802
         return self.events

@@ -264,15 +264,16 @@ class Process:
 
 
 @contextmanager
-def process(around: Surroundings) -> Iterator[Process]:
+def process(around: Surroundings, policy_file: Path | None = None, failpoint: str = "") -> Iterator[Process]:
     """The receiver as a process of its own, answering; ended whatever happens."""
     port = free_port()
     command = [
-        sys.executable, "-m", "airbag", "receiver", "--config.file", str(around.policy_file),
+        sys.executable, "-m", "airbag", "receiver", "--config.file", str(policy_file or around.policy_file),
         "--web.listen-address", f"127.0.0.1:{port}",
     ]  # fmt: skip
+    environment = os.environ | {"PYTHONWARNINGS": "default"} | ({"AIRBAG_FAILPOINT": failpoint} if failpoint else {})
     with (around.folder / "receiver.log").open("ab") as log:
-        child = subprocess.Popen(command, stderr=log, stdout=log, env=os.environ | {"PYTHONWARNINGS": "default"})
+        child = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
     found = Process(around, child, f"http://127.0.0.1:{port}")
     try:
         until(lambda: requests.get(f"{found.url}/-/ready", timeout=1).ok, timeout=90, what="the receiver to be ready")

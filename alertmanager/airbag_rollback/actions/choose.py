@@ -9,6 +9,7 @@ from airbag_rollback.actions.script import Script
 from airbag_rollback.actions.serving_label import ServingLabel
 from airbag_rollback.actions.serving_version import ServingVersion
 from airbag_rollback.look import Lookout
+from airbag_rollback.place import folder_of
 from airbag_rollback.policy import Policy
 
 
@@ -25,7 +26,7 @@ def landing_of(name: str, label: str | None, policy: Policy, group: ServingGroup
     if name == "quarantine-directory":
         return QuarantineDirectory(lookout, group)
     if name in policy.landings:
-        return Script(name, policy.landings[name], policy.journal.parent / "landings" / name)
+        return Script(name, policy.landings[name], folder_of(policy.journal) / "landings" / name)
     raise UnknownLanding(name)
 
 

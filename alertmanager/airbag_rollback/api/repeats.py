@@ -74,10 +74,15 @@ class Repeats:
         """Values begin with the time, so that old ones are found; a repetition later is then an order of its own."""
         now = self._clock.now()
         with self._database.write("repeat") as connection:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, f"{now:.0f} {what} {text}"))
             connection.execute(
-                "DELETE FROM meta WHERE name LIKE ? AND CAST(value AS REAL) < ?", (f"{_PREFIX}%", now - _KEPT)
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, f"{now:.0f} {what} {text}"),
             )
+            given = connection.execute(
+                "SELECT name, substr(value, 1, 20) FROM meta WHERE name LIKE ?", (f"{_PREFIX}%",)
+            )
+            old = [(each,) for each, value in given.rows if float(value.partition(" ")[0]) < now - _KEPT]
+            connection.executemany("DELETE FROM meta WHERE name = ?", old)
 
 
 def _text(given: Action | BaseModel) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import msgspec
 from airbag_rollback.engine.guards import Past
 from airbag_rollback.engine.states import ENDED, REOPENS, TOUCHING, State, check
 from airbag_rollback.journal.audit import Audit
-from airbag_rollback.journal.database import Database, Overtaken
+from airbag_rollback.journal.database import DRILL, Database, Overtaken, Statements, Violated
 from airbag_rollback.journal.ledger import Ledger
 from airbag_rollback.journal.outbox import Outbox
 from airbag_rollback.outcomes import is_over, messages
@@ -21,7 +20,8 @@ _OPEN = f"state NOT IN ({', '.join(repr(str(state)) for state in sorted(ENDED))}
 _TOUCHING = f"state IN ({', '.join(repr(str(state)) for state in sorted(TOUCHING))})"
 
 
-_DRILL = "key GLOB '*/drill/*'"
+_NONE = -2
+"""A target that no effect has; -1 is that of an action without one."""
 
 _ECHO = 120.0
 """Seconds for which alerts about a version that was taken away are taken for echoes of the same trouble."""
@@ -70,14 +70,14 @@ class Actions:
 
     def _insert(self, action: Action, now: float) -> tuple[Action, bool]:
         with self._database.write() as connection:
-            try:
-                cursor = connection.execute(
-                    "INSERT INTO actions (key, serving, model_name, state, rev, document) VALUES (?, ?, ?, ?, ?, ?)",
-                    (action.key, action.serving, action.model_name, action.state, action.rev, b""),
-                )
-            except sqlite3.IntegrityError:
-                return self._of_key(action.key), False
-            action = replace(action, id=int(cursor.lastrowid or 0))
+            before = self._of_key(action.key)
+            if before is not None:
+                return before, False
+            inserted = connection.execute(
+                "INSERT INTO actions (key, serving, model_name, state, rev, document) VALUES (?, ?, ?, ?, ?, ?) "
+                "RETURNING id", (action.key, action.serving, action.model_name, action.state, action.rev, b""),
+            )  # fmt: skip
+            action = replace(action, id=inserted.rows[0][0])
             connection.execute("UPDATE actions SET document = ? WHERE id = ?", (_document(action), action.id))
             self._audit.transition(action, "", now, by=action.asked_by)
             return action, True
@@ -88,7 +88,7 @@ class Actions:
         What it wrote made a new epoch, so that the key does not tell.
         """
         rows = self._database.rows(
-            f"SELECT document FROM actions WHERE serving = ? AND model_name = ? AND NOT {_DRILL} "  # noqa: S608 - our own
+            f"SELECT document FROM actions WHERE serving = ? AND model_name = ? AND NOT ({DRILL}) "  # noqa: S608 - our own
             "ORDER BY id DESC LIMIT 1", suspect.serving, suspect.model_name,
         )  # fmt: skip
         for action in (_action(document) for (document,) in rows):
@@ -132,7 +132,7 @@ class Actions:
                     self._outbox.put(moved.id, alert, now)
         return moved
 
-    def _arm(self, connection: sqlite3.Connection, action: Action, now: float) -> None:
+    def _arm(self, connection: Statements, action: Action, now: float) -> None:
         connection.execute(
             "INSERT INTO effects (at, serving, model_name, action_id, target, fence) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT DO NOTHING",
@@ -144,10 +144,11 @@ class Actions:
 
     def past(self, action: Action) -> Past:
         """Real effects so far, other than this action's present attempt."""
-        present = -1 if action.target_version in action.tried else action.target_version
+        target = -1 if action.target_version is None else action.target_version
+        present = _NONE if action.target_version in action.tried else target
         rows = self._database.rows(
             f"SELECT at, serving = ? AND model_name = ? FROM effects WHERE at > ? AND action_id NOT IN "  # noqa: S608 - our own
-            f"(SELECT id FROM actions WHERE {_DRILL}) AND NOT (action_id = ? AND target IS ?)",
+            f"(SELECT id FROM actions WHERE ({DRILL})) AND NOT (action_id = ? AND coalesce(target, -1) = ?)",
             action.serving, action.model_name, (action.received_at or 0.0) - _PAST, action.id, present,
         )  # fmt: skip
         return Past(tuple(at for at, of_model in rows if of_model), tuple(at for at, _ in rows))
@@ -196,7 +197,7 @@ class Actions:
         """The latest action of every model for which that one ended with a call for a person."""
         rows = self._database.rows(
             "SELECT document FROM actions WHERE state = ? AND cleared_at IS NULL "  # noqa: S608 - our own
-            f"AND id IN (SELECT max(id) FROM actions WHERE NOT {_DRILL} GROUP BY serving, model_name)",
+            f"AND id IN (SELECT max(id) FROM actions WHERE NOT ({DRILL}) GROUP BY serving, model_name)",
             State.NEEDS_HUMAN,
         )
         return [_action(row) for (row,) in rows]
@@ -204,7 +205,7 @@ class Actions:
     def latest_drills(self, limit: int, *, succeeded: bool = False) -> list[Action]:
         """The latest drills, newest first; only those that went the whole way if so asked."""
         rows = self._database.rows(
-            f"SELECT document FROM actions WHERE {_DRILL} AND (state = ? OR NOT ?) ORDER BY id DESC LIMIT ?",  # noqa: S608 - our own
+            f"SELECT document FROM actions WHERE ({DRILL}) AND (state = ? OR NOT ?) ORDER BY id DESC LIMIT ?",  # noqa: S608 - our own
             State.SUCCEEDED, succeeded, limit,
         )  # fmt: skip
         return [_action(row) for (row,) in rows]
@@ -213,11 +214,13 @@ class Actions:
         """The transitions of one action, in order."""
         return self._audit.transitions(action_id)
 
-    def _of_key(self, key: str) -> Action:
+    def _of_key(self, key: str) -> Action | None:
+        """The action that answers for this key: any but one that ended without a touch, or was cleared."""
         rows = self._database.rows(
             "SELECT document FROM actions WHERE key = ? AND cleared_at IS NULL ORDER BY id DESC", key
         )
-        return next(action for action in map(_action, (row for (row,) in rows)) if action.state not in REOPENS)
+        found = (_action(row) for (row,) in rows)
+        return next((action for action in found if action.state not in REOPENS), None)
 
     def _tells_nothing_new(self, moved: Action, now: float) -> bool:
         """Whether the action before it, for the same release, ended the same way, and people see that still."""
@@ -230,13 +233,13 @@ class Actions:
     def _write(self, before: Action, after: Action) -> None:
         with self._database.write() as connection:
             try:
-                cursor = connection.execute(
+                written = connection.execute(
                     "UPDATE actions SET state = ?, rev = ?, cleared_at = ?, document = ? WHERE id = ? AND rev = ?",
                     (after.state, after.rev, after.cleared_at, _document(after), before.id, before.rev),
                 )
-            except sqlite3.IntegrityError as error:
+            except Violated as error:
                 raise Overtaken(f"another action already touches {before.model_name} on {before.serving}") from error
-            if cursor.rowcount != 1:
+            if written.count != 1:
                 raise Overtaken(f"action {before.id} moved on while it was at {before.state}")
 
 

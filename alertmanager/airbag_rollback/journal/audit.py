@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airbag_rollback.journal.database import Database
+from airbag_rollback.journal.database import NO_LIMIT, Database
 from airbag_rollback.records import Action, Event
 
 ALGORITHM = "hmac-sha256"
@@ -51,7 +51,7 @@ class Audit:
     def append(self, kind: str, fields: Mapping[str, object], now: float, action_id: int | None = None) -> None:
         """Add a record. JournalError as usual; nothing secret belongs into `fields`."""
         with self._database.write() as connection:
-            rows = connection.execute("SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1").fetchall()
+            rows = connection.execute("SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1").rows
             seq, before = rows[0] if rows else (0, START)
             signed = {"algorithm": ALGORITHM, "key": self._key_id, "seq": seq + 1, "at": now, "kind": kind}
             text = canonical(dict(fields) | signed)
@@ -111,7 +111,7 @@ class Audit:
         rows = self._database.rows("SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1")
         return rows[0] if rows else (0, START)
 
-    def _records(self, where: str, value: int, limit: int = -1) -> Iterator[Record]:
+    def _records(self, where: str, value: int, limit: int = NO_LIMIT) -> Iterator[Record]:
         rows = self._database.rows(
             f"SELECT seq, at, kind, action_id, record, mac FROM audit WHERE {where} ORDER BY seq LIMIT ?",  # noqa: S608 - our own text
             value, limit,

@@ -19,8 +19,10 @@ class Deliveries:
     def accept(self, body: bytes, now: float) -> int:
         """Put a body on the disk and return its number. JournalError when it cannot be."""
         with self._database.write("accept") as connection:
-            cursor = connection.execute("INSERT INTO deliveries (received_at, body) VALUES (?, ?)", (now, body))
-            return int(cursor.lastrowid or 0)
+            inserted = connection.execute(
+                "INSERT INTO deliveries (received_at, body) VALUES (?, ?) RETURNING id", (now, body)
+            )
+            return int(inserted.rows[0][0])
 
     def pending(self) -> list[Delivery]:
         """The deliveries that no worker has looked at yet, oldest first."""

@@ -8,11 +8,10 @@ import msgspec
 
 from airbag_rollback.engine.states import ENDED
 from airbag_rollback.journal.audit import Record
-from airbag_rollback.journal.database import Database
+from airbag_rollback.journal.database import DRILL, Database
 from airbag_rollback.records import Action
 
 _ENDED = f"state IN ({', '.join(repr(str(state)) for state in sorted(ENDED))})"
-_DRILLS = "key LIKE '%/drill/%'"
 
 
 class History:
@@ -31,7 +30,7 @@ class History:
         after: int | None = None,
     ) -> list[Action]:
         """At most `limit` actions, newest first: those with a number below `before`, or the next ones above `after`."""
-        where, values = ["1"], list[Any]()  # Any: what SQLite takes
+        where, values = ["TRUE"], list[Any]()  # Any: what the database takes
         for column, value in (("model_name = ?", model), ("state = ?", state), ("id < ?", before), ("id > ?", after)):
             if value is not None:
                 where.append(column)
@@ -46,12 +45,12 @@ class History:
 
     def models(self) -> list[str]:
         """The names of all models that an action was ever about."""
-        return [name for (name,) in self._database.rows("SELECT DISTINCT model_name FROM actions ORDER BY 1")]
+        return sorted(name for (name,) in self._database.rows("SELECT DISTINCT model_name FROM actions"))
 
     def latest_ended(self, serving: str, model: str) -> Action | None:
         """The latest action on the model that has ended; a drill is none."""
         rows = self._database.rows(
-            f"SELECT document FROM actions WHERE serving = ? AND model_name = ? AND {_ENDED} AND NOT {_DRILLS} "  # noqa: S608 - our own text
+            f"SELECT document FROM actions WHERE serving = ? AND model_name = ? AND {_ENDED} AND NOT ({DRILL}) "  # noqa: S608 - our own text
             "ORDER BY id DESC LIMIT 1", serving, model,
         )  # fmt: skip
         return _action(rows[0][0]) if rows else None

@@ -1,73 +1,39 @@
-"""Who leads: of all receivers on one journal, on one host, the one that acts.
+"""Who leads: of all receivers on one journal, the one that acts.
 
-The leader holds a lock on the file JOURNAL.lock and a lease, a row that it renews every second. Whoever can take the
-lock knows that the leader is dead, and follows at once. Whoever cannot waits until the lease has run out: then the
-leader is paused, and shut out by a higher fence before anybody else acts. Time is CLOCK_MONOTONIC, which all processes
-of one boot share and nobody can set.
+The leader holds a lease, a row that it renews every second, and acts only while its own clock says that it holds. How
+the others find out that it is gone is `succession`'s. A leader that was paused is shut out by a higher fence before
+anybody else acts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-from airbag.disk import lock_file
 from airbag.errors import AirbagError
 from airbag_rollback.journal.database import LEADER, Database, Fenced
+from airbag_rollback.journal.succession import TTL, Held, Succession
 
 log = logging.getLogger("airbag.receiver.lease")
 
-TTL = 5.0
-"""Seconds for which a lease holds after its renewal began."""
-
 _RENEW = 1.0
 _TRY = 0.25
-
-
-@dataclass(frozen=True)
-class Held:
-    """The row. `locked` says whether the holder had the file's lock too: else another process may have it."""
-
-    fence: int
-    holder: str
-    boot: str
-    expires: float
-    locked: int
-
-
-def is_free(held: Held | None, now: float, boot: str, has_lock: bool) -> bool:
-    """Whether the lease may be taken by a process of this boot, with or without the file's lock.
-
-    A lease from another boot with its lock held belongs to another host on a shared disk: never free.
-    """
-    if held is None or held.expires == 0:
-        return True
-    if has_lock and (held.locked or held.boot != boot):
-        return True
-    return held.boot == boot and now >= held.expires
 
 
 class Lease:
     """The part of one process. Any thread may ask; `floor` gives the highest fence that the world has seen."""
 
     def __init__(
-        self, database: Database, path: Path, floor: Callable[[], int] = lambda: 0,
+        self, database: Database, succession: Succession, floor: Callable[[], int] = lambda: 0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._database = database
-        self._lock_path = Path(f"{path}.lock")
+        self._succession = succession
         self._floor = floor
         self._monotonic = monotonic
-        self._boot = _boot()
-        self._me = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._lock: int | None = None
         self._valid_until = 0.0
         self._tending = threading.Lock()
 
@@ -104,6 +70,8 @@ class Lease:
         with self._tending:
             if self.fence and self._renew():
                 return True
+            if self._database.last_error:
+                self._try_to_write()
             return self._take()
 
     def outbid(self) -> None:
@@ -122,9 +90,9 @@ class Lease:
             with self._database.write("lease") as connection:
                 connection.execute(
                     "UPDATE leases SET expires = 0 WHERE name = ? AND fence = ? AND holder = ?",
-                    (LEADER, fence, self._me),
+                    (LEADER, fence, self._succession.me),
                 )
-        self._unlock()
+        self._succession.release()
 
     def holder(self) -> Held | None:
         """The row as it is."""
@@ -133,24 +101,29 @@ class Lease:
 
     def _renew(self) -> bool:
         began = self._monotonic()
-        if self._lock is None:
-            self._lock = self._try_lock()
+        self._succession.prepare()
         with self._database.write("renewal") as connection:
-            cursor = connection.execute(
+            found = connection.execute(
                 "UPDATE leases SET expires = ?, locked = ? WHERE name = ? AND fence = ? AND holder = ?",
-                (began + TTL, self._lock is not None, LEADER, self.fence, self._me),
+                (began + TTL, int(self._succession.locked), LEADER, self.fence, self._succession.me),
             )
-            renewed = cursor.rowcount == 1
+            renewed = found.count == 1
         if renewed:
             self._valid_until = began + TTL
         else:
             self._database.fence = 0
         return renewed
 
+    def _try_to_write(self) -> None:
+        """A standby writes nothing by itself, and would not learn that the journal can be written again."""
+        with self._database.write("trial") as connection:
+            connection.execute(
+                "INSERT INTO meta VALUES ('tried', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (self._succession.me,),
+            )
+
     def _take(self) -> bool:
-        """A lock that is held without being the leader is in the leader's way: it is not kept."""
-        if self._lock is None:
-            self._lock = self._try_lock()
+        self._succession.prepare()
         try:
             if self._is_free():
                 with self._database.write("lease"):
@@ -158,11 +131,11 @@ class Lease:
                 self._database.fence = granted
         finally:
             if not self.fence:
-                self._unlock()
+                self._succession.release()
         return bool(self.fence)
 
     def _is_free(self) -> bool:
-        return is_free(self.holder(), self._monotonic(), self._boot, self._lock is not None)
+        return self._succession.is_free(self.holder())
 
     def _grant(self) -> int:
         began = self._monotonic()
@@ -170,22 +143,16 @@ class Lease:
         fence = max(held.fence if held else 0, self._floor()) + 1
         with self._database.write("lease") as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO leases (name, fence, holder, boot, expires, locked) VALUES (?, ?, ?, ?, ?, ?)",
-                (LEADER, fence, self._me, self._boot, began + TTL, self._lock is not None),
-            )
+                "INSERT INTO leases (name, fence, holder, boot, expires, locked) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET fence = excluded.fence, holder = excluded.holder, "
+                "boot = excluded.boot, expires = excluded.expires, locked = excluded.locked",
+                (
+                    LEADER, fence, self._succession.me, self._succession.boot, began + TTL,
+                    int(self._succession.locked),
+                ),
+            )  # fmt: skip
         self._valid_until = began + TTL
         return fence
-
-    def _try_lock(self) -> int | None:
-        try:
-            return lock_file(self._lock_path)
-        except OSError:  # held by another process, or a folder that cannot be written now
-            return None
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
 
 class Keeper(threading.Thread):
@@ -228,10 +195,3 @@ class Keeper(threading.Thread):
             held = self._lease.holder()
             log.info("standby", extra={"leader": held.holder if held else "", "fence": held.fence if held else 0})
         self._changed()
-
-
-def _boot() -> str:
-    """What tells this start of the machine from others; "" where the kernel does not say."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""

@@ -90,7 +90,7 @@ class Ledger:
             rows = connection.execute(
                 "SELECT id, version FROM ledger WHERE serving = ? AND model_name = ? AND until IS NULL",
                 (serving, model),
-            ).fetchall()
+            ).rows
             connection.executemany(
                 "UPDATE ledger SET until = ? WHERE id = ?",
                 [(until, row) for row, version in rows if version not in serves],
@@ -107,14 +107,14 @@ class Ledger:
         with self._database.write() as connection:
             rows = connection.execute(
                 "SELECT version FROM wants WHERE serving = ? AND model_name = ?", (serving, model)
-            ).fetchall()
+            ).rows
             gone = {version for (version,) in rows} - set(wanted)
             connection.executemany(
                 "DELETE FROM wants WHERE serving = ? AND model_name = ? AND version = ?",
                 [(serving, model, version) for version in gone],
             )
             connection.executemany(
-                "INSERT OR IGNORE INTO wants VALUES (?, ?, ?, ?)",
+                "INSERT INTO wants VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [(serving, model, version, now) for version in wanted],
             )
 
@@ -169,8 +169,10 @@ class Ledger:
         ]
         with self._database.write("proof") as connection:
             connection.executemany(
-                "UPDATE ledger SET requests = CASE WHEN ? IS NULL THEN requests ELSE coalesce(requests, 0) + ? END, "
-                "bad_at = coalesce(?, bad_at), good_at = coalesce(?, good_at) "
+                "UPDATE ledger SET requests = CASE WHEN CAST(? AS DOUBLE PRECISION) IS NULL THEN requests "
+                "ELSE coalesce(requests, 0) + CAST(? AS DOUBLE PRECISION) END, "
+                "bad_at = coalesce(CAST(? AS DOUBLE PRECISION), bad_at), "
+                "good_at = coalesce(CAST(? AS DOUBLE PRECISION), good_at) "
                 "WHERE id = (SELECT max(id) FROM ledger WHERE serving = ? AND model_name = ? AND version = ?)",
                 values,
             )
@@ -192,13 +194,14 @@ class Ledger:
     def served(self, serving: str, model: str, now: float) -> list[Served]:
         """Every version that ever served here."""
         rows = self._database.rows(
-            "SELECT version, sum(coalesce(until, ?) - since), max(rolled_back), "
+            "SELECT version, sum(coalesce(until, CAST(? AS DOUBLE PRECISION)) - since), max(rolled_back), "
             "CASE WHEN count(until) = count(*) THEN max(until) END, "
             "sum(requests), max(bad_at), max(good_at), "
-            "coalesce((SELECT checksum FROM ledger AS last WHERE last.serving = ledger.serving AND "
-            "last.model_name = ledger.model_name AND last.version = ledger.version AND last.checksum != '' "
+            "coalesce((SELECT checksum FROM ledger AS last WHERE last.serving = ? AND "
+            "last.model_name = ? AND last.version = ledger.version AND last.checksum != '' "
             "ORDER BY last.id DESC LIMIT 1), '') "
-            "FROM ledger WHERE serving = ? AND model_name = ? GROUP BY version", now, serving, model,
+            "FROM ledger WHERE serving = ? AND model_name = ? GROUP BY version "
+            "ORDER BY version", now, serving, model, serving, model,
         )  # fmt: skip
         return [Served(version, soak, bool(gone), *rest) for version, soak, gone, *rest in rows]
 
@@ -212,8 +215,10 @@ class Ledger:
 
     def present(self) -> list[tuple[str, str, int, list[int], list[int] | None]]:
         """Per model: serving, model, epoch, what serves, what is wanted."""
-        rows = self._database.rows("SELECT serving, model_name, epoch, serves, wanted FROM models ORDER BY 1, 2")
-        return [(s, m, e, json.loads(serves), wanted and json.loads(wanted)) for s, m, e, serves, wanted in rows]
+        rows = self._database.rows("SELECT serving, model_name, epoch, serves, wanted FROM models")
+        return [
+            (s, m, e, json.loads(serves), wanted and json.loads(wanted)) for s, m, e, serves, wanted in sorted(rows)
+        ]
 
 
 def _text(versions: frozenset[int] | None) -> str | None:

@@ -35,6 +35,6 @@ class Notes:
             if acts:
                 connection.execute("DELETE FROM meta WHERE name = ?", (_NOT_ACTING,))
                 return None
-            connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (_NOT_ACTING, repr(now)))
-            (since,) = connection.execute("SELECT value FROM meta WHERE name = ?", (_NOT_ACTING,)).fetchone()
+            connection.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", (_NOT_ACTING, repr(now)))
+            ((since,),) = connection.execute("SELECT value FROM meta WHERE name = ?", (_NOT_ACTING,)).rows
             return float(since)

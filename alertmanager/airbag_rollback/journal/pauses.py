@@ -53,12 +53,12 @@ class Pauses:
 
     def _end(self, serving: str, model_name: str, by: str, now: float) -> bool:
         with self._database.write() as connection:
-            cursor = connection.execute(
+            ended = connection.execute(
                 "UPDATE pauses SET ended_at = ?, ended_by = ? "
                 "WHERE serving = ? AND model_name = ? AND ended_at IS NULL",
                 (now, by, serving, model_name),
             )
-            return cursor.rowcount > 0
+            return ended.count > 0
 
     def present(self, now: float) -> list[Pause]:
         """Every pause that holds now, oldest first."""

@@ -17,7 +17,8 @@ class Quarantine:
         """Quarantine a version; again for one that is there changes the reason."""
         with self._database.write("quarantine") as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (serving, model_name, version) DO UPDATE "
+                "SET since = excluded.since, by = excluded.by, reason = excluded.reason",
                 (serving, model_name, version, now, by, reason),
             )
             fields = {"serving": serving, "model_name": model_name, "version": version, "by": by, "reason": reason}
@@ -26,14 +27,14 @@ class Quarantine:
     def lift(self, serving: str, model_name: str, version: int, by: str, now: float) -> bool:
         """Let it be gone back to again; whether it was there."""
         with self._database.write("quarantine") as connection:
-            cursor = connection.execute(
+            lifted = connection.execute(
                 "DELETE FROM quarantine WHERE serving = ? AND model_name = ? AND version = ?",
                 (serving, model_name, version),
             )
-            if cursor.rowcount:
+            if lifted.count:
                 fields = {"serving": serving, "model_name": model_name, "version": version, "by": by}
                 self._audit.append("quarantine lifted", fields, now)
-            return cursor.rowcount > 0
+            return lifted.count > 0
 
     def of(self, serving: str, model_name: str) -> dict[int, str]:
         """Each quarantined version of the model, with who put it there and why."""

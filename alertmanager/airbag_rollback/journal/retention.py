@@ -46,7 +46,10 @@ class Retention:
         through, last = may_go[-1]
         with self._database.write("retention") as connection:
             self._audit.append("retention", {"through": through, "mac": last}, now)
-            connection.execute("INSERT OR REPLACE INTO audit_anchor VALUES (1, ?, ?)", (through, last))
+            connection.execute(
+                "INSERT INTO audit_anchor VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE "
+                "SET seq = excluded.seq, mac = excluded.mac", (through, last),
+            )  # fmt: skip
             connection.execute("DELETE FROM audit WHERE seq <= ?", (through,))
             for action in self._without_records():
                 for table, column in (("outbox", "action_id"), ("effects", "action_id"), ("actions", "id")):

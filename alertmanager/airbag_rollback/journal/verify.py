@@ -6,11 +6,11 @@ import hmac
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from airbag_rollback.journal.audit import ALGORITHM, START, Record, key_id, mac
 from airbag_rollback.journal.peek import peek
+from airbag_rollback.place import Place
 
 Kind = Literal["changed", "missing", "inserted", "truncated", "rewritten", "wrong key", "algorithm"]
 
@@ -147,13 +147,13 @@ def _with_next(records: Iterable[Record]) -> Iterator[tuple[Record, Record | Non
 
 
 def verify_journal(
-    path: Path, keys: Sequence[bytes], anchors: Anchors | None = None,
+    place: Place, keys: Sequence[bytes], anchors: Anchors | None = None,
     watched: Callable[[Iterable[Record], int], Iterable[Record]] = lambda records, _size: records,
 ) -> Report:  # fmt: skip
     """Verify the audit of a journal, beside a running receiver too. JournalError when it cannot be read.
 
     `watched` gets the records and how many there are, and gives them on.
     """
-    with peek(path) as found, found.still():
+    with peek(place) as found, found.still():
         kept, (last, _) = found.audit.kept(), found.audit.head()
         return verify(watched(found.audit.all(), last - kept[0]), keys, kept, anchors)

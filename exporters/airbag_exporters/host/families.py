@@ -62,6 +62,9 @@ GPU_MEMORY_USED = _gauge("gpu_memory_used_bytes", "Memory of the GPU that is tak
 GPU_PROCESS_MEMORY = _gauge(
     "gpu_process_memory_bytes", "Memory of the GPU by the process that took it.", (*_GPU, *_PROCESS)
 )
+GPU_PROCESS_BUSY = _gauge(
+    "gpu_process_utilization_ratio", "Share of the GPU's time by the process that had it.", (*_GPU, *_PROCESS)
+)
 GPU_TEMPERATURE = _gauge("gpu_temperature_celsius", "Temperature of the GPU.", _GPU)
 GPU_POWER = _gauge("gpu_power_watts", "Power that the GPU draws.", _GPU)
 GPU_POWER_LIMIT = _gauge("gpu_power_limit_watts", "Power that it may draw.", _GPU)
@@ -75,8 +78,8 @@ OF_PROCESSES = (UP, RESTARTS, CPU, STARTED, RESIDENT, THREADS, DESCRIPTORS, DESC
 OF_MACHINE = (MEMORY, AVAILABLE)
 OF_DISKS = (DISK_SIZE, DISK_FREE, INODES, INODES_FREE)
 OF_GPUS = (
-    NVML_UP, GPU_UP, GPU_INFO, GPU_BUSY, GPU_MEMORY, GPU_MEMORY_USED, GPU_PROCESS_MEMORY, GPU_TEMPERATURE, GPU_POWER,
-    GPU_POWER_LIMIT, GPU_THROTTLED, GPU_ECC, GPU_XIDS, GPU_LAST_XID,
+    NVML_UP, GPU_UP, GPU_INFO, GPU_BUSY, GPU_MEMORY, GPU_MEMORY_USED, GPU_PROCESS_MEMORY, GPU_PROCESS_BUSY,
+    GPU_TEMPERATURE, GPU_POWER, GPU_POWER_LIMIT, GPU_THROTTLED, GPU_ECC, GPU_XIDS, GPU_LAST_XID,
 )  # fmt: skip
 LIMITS = (DESCRIPTORS_RATIO_MAX, MEMORY_RATIO_MAX, DISK_FREE_RATIO_MIN, GPU_MEMORY_RATIO_MAX)
 ALL = (PART, DURATION, *OF_PROCESSES, *OF_MACHINE, *OF_DISKS, *OF_GPUS, *LIMITS)

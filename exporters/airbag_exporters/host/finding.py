@@ -3,29 +3,79 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import psutil
 
-from airbag_exporters.config import WatchedProcess
+from airbag_exporters.config import CONTAINER_ID, WatchedProcess
+from airbag_exporters.host.containers import RuntimeSilent, groups, id_of, is_in
+from airbag_exporters.host.sockets import OwnerHidden, listeners
+
+Running = Iterable[tuple[psutil.Process, Sequence[str]]]
 
 
-class PidFileUnreadable(Exception):
-    """The pid file is there and does not say which process it is."""
+class CannotTell(Exception):
+    """Whether the process runs cannot be said: what would tell, a file or the kernel or the runtime, does not."""
 
 
-def find(entry: WatchedProcess, running: Iterable[tuple[psutil.Process, Sequence[str]]]) -> list[psutil.Process]:
+def find(entry: WatchedProcess, running: Running, runtime: Path | None = None) -> list[psutil.Process]:
     """The processes that fit, the oldest first: a process that is just being forked looks like the one that forks.
 
-    `running` are processes with their command lines. Raises PidFileUnreadable.
+    `running` are processes with their command lines, `runtime` the socket that knows the names of containers.
+    Raises CannotTell.
     """
+    try:
+        found = list(_fitting(entry, running, runtime))
+        if entry.port is not None:
+            found = listeners(entry.port, found)
+    except (OwnerHidden, RuntimeSilent) as error:
+        raise CannotTell(str(error)) from error
+    return sorted(found, key=lambda process: (_age(process), process.pid))
+
+
+def _fitting(entry: WatchedProcess, running: Running, runtime: Path | None) -> Iterator[psutil.Process]:
+    """Those that fit in all but the port, what costs least asked first."""
     pid = _pid(entry)
     if entry.pid_file and pid is None:
-        return []
-    return sorted(
-        (process for process, words in running if pid in (None, process.pid) and fits(entry, words)),
-        key=lambda process: (_age(process), process.pid),
-    )
+        return
+    container = _container(entry, runtime)
+    if entry.container and container is None:
+        return
+    for process, words in running:
+        if pid not in (None, process.pid) or not fits(entry, words):
+            continue
+        if entry.name is not None and re.fullmatch(entry.name, _told(process.name)) is None:
+            continue
+        if (container or entry.cgroup) and not _is_grouped(entry, container, _listing(process.pid)):
+            continue
+        yield process
+
+
+def _is_grouped(entry: WatchedProcess, container: str | None, listing: str) -> bool:
+    if container is not None and not is_in(container, listing):
+        return False
+    return entry.cgroup is None or any(re.search(entry.cgroup, path) for path in groups(listing))
+
+
+def _container(entry: WatchedProcess, runtime: Path | None) -> str | None:
+    if entry.container is None or CONTAINER_ID.fullmatch(entry.container) or runtime is None:
+        return entry.container
+    return id_of(entry.container, runtime)
+
+
+def _listing(pid: int) -> str:
+    try:
+        return Path(psutil.PROCFS_PATH, str(pid), "cgroup").read_text()
+    except OSError:
+        return ""  # gone meanwhile
+
+
+def _told(ask: Callable[[], str]) -> str:
+    try:
+        return ask()
+    except psutil.Error:
+        return ""
 
 
 def _age(process: psutil.Process) -> float:
@@ -36,7 +86,7 @@ def _age(process: psutil.Process) -> float:
 
 
 def fits(entry: WatchedProcess, words: Sequence[str]) -> bool:
-    """Whether this command line is one of its; what the pid file says comes on top."""
+    """Whether this command line is one of its; what else is given comes on top."""
     if entry.argument is not None and entry.argument not in words:
         return False
     return entry.command is None or re.search(entry.command, " ".join(words)) is not None
@@ -51,9 +101,9 @@ def _pid(entry: WatchedProcess) -> int | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise PidFileUnreadable(f"{entry.pid_file} cannot be read: {error.strerror or error}") from error
+        raise CannotTell(f"{entry.pid_file} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise PidFileUnreadable(f"{entry.pid_file} should hold one number, the pid") from error
+        raise CannotTell(f"{entry.pid_file} should hold one number, the pid") from error
 
 
 def running() -> list[tuple[psutil.Process, Sequence[str]]]:

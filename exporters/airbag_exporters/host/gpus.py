@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from airbag.exposition import Family, Samples
 from airbag_exporters.host import families, nvml
-from airbag_exporters.host.nvml import Device, Nvml
+from airbag_exporters.host.gpu_users import Owners, Users
+from airbag_exporters.host.nvml import Nvml, supported
 from airbag_exporters.host.part import Look
 from airbag_exporters.host.xids import Xids
 
 log = logging.getLogger("airbag.exporter.host")
-
-T = TypeVar("T")
-OTHER = ("other", "other")
-Owners = Callable[[], Mapping[int, tuple[str, str]]]
-"""Serving and target of the processes that are watched, by pid."""
 
 
 class Gpus:
@@ -26,7 +21,7 @@ class Gpus:
 
     def __init__(self, load: Callable[[], Nvml | None], owners: Owners) -> None:
         self._load = load
-        self._owners = owners
+        self._users = Users(owners)
         self._nvml: Nvml | None = None
         self._known: set[str] = set()
         self._xids = Xids()
@@ -97,7 +92,7 @@ class Gpus:
         self._xids.watch(library, uuid, device)
 
         def show(family: Family, read: Callable[[], float], *more: str) -> None:
-            value = _supported(library, read)
+            value = supported(library, read)
             if value is not None:
                 samples.add(family, (*gpu, *more), value)
 
@@ -110,29 +105,11 @@ class Gpus:
         for name, kind in nvml.ECC_KINDS.items():
             errors = partial(library.nvmlDeviceGetTotalEccErrors, device, kind, nvml.SINCE_DRIVER_LOADED)
             show(families.GPU_ECC, errors, name)
-        reasons = _supported(library, lambda: library.nvmlDeviceGetCurrentClocksThrottleReasons(device))
+        reasons = supported(library, lambda: library.nvmlDeviceGetCurrentClocksThrottleReasons(device))
         if reasons is not None:
             for name, bit in nvml.THROTTLE_REASONS.items():
                 samples.add(families.GPU_THROTTLED, (uuid, name), int(bool(reasons & bit)))
-        for owner, used in self._by_owner(library, device).items():
-            samples.add(families.GPU_PROCESS_MEMORY, (uuid, *owner), used)
+        for family, shares in self._users.shares(library, uuid, device):
+            for owner, share in shares.items():
+                samples.add(family, (uuid, *owner), share)
         return uuid
-
-    def _by_owner(self, library: Nvml, device: Device) -> dict[tuple[str, str], int]:
-        """Memory by target; what processes that nobody watches took is `other`."""
-        owners, found = self._owners(), dict[tuple[str, str], int]()
-        for process in _supported(library, lambda: library.nvmlDeviceGetComputeRunningProcesses(device)) or ():
-            owner = owners.get(process.pid, OTHER)
-            if process.usedGpuMemory is not None:
-                found[owner] = found.get(owner, 0) + process.usedGpuMemory
-        return found
-
-
-def _supported(library: Nvml, read: Callable[[], T]) -> T | None:
-    """What `read` gives, or None where this GPU, this driver or this user has no such thing."""
-    try:
-        return read()
-    except library.NVMLError as error:
-        if getattr(error, "value", None) in nvml.ABSENT:
-            return None
-        raise

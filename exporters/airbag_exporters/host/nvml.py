@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-from collections.abc import Sequence
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar, cast
+
+T = TypeVar("T")
 
 Device = object
 """A handle; only good for giving it back."""
@@ -29,6 +31,14 @@ class ComputeProcess(Protocol):
 
     pid: int
     usedGpuMemory: int | None  # noqa: N815 - NVIDIA's name
+
+
+class ProcessSample(Protocol):
+    """How busy one process kept the multiprocessors, in percent; `timeStamp` is in microseconds since 1970."""
+
+    pid: int
+    timeStamp: int  # noqa: N815 - NVIDIA's name
+    smUtil: int  # noqa: N815 - NVIDIA's name
 
 
 class Event(Protocol):
@@ -57,6 +67,7 @@ class Nvml(Protocol):
     def nvmlDeviceGetTotalEccErrors(self, device: Device, kind: int, since: int) -> int: ...  # noqa: N802
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, device: Device) -> int: ...  # noqa: N802 - a bit mask
     def nvmlDeviceGetComputeRunningProcesses(self, device: Device) -> Sequence[ComputeProcess]: ...  # noqa: N802
+    def nvmlDeviceGetProcessUtilization(self, device: Device, since: int) -> Sequence[ProcessSample]: ...  # noqa: N802
     def nvmlEventSetCreate(self) -> object: ...  # noqa: N802
     def nvmlDeviceRegisterEvents(self, device: Device, kinds: int, events: object) -> None: ...  # noqa: N802
     def nvmlEventSetWait_v2(self, events: object, milliseconds: int) -> Event: ...  # noqa: N802
@@ -64,6 +75,7 @@ class Nvml(Protocol):
 
 # From nvml.h; they are part of its binary interface and do not change.
 ABSENT = (3, 4, 13)  # not supported, no permission, no such function in this driver
+IDLE = (6, 0)  # not found: no process did anything; pynvml raises the 0 where the driver has an empty list
 TEMPERATURE_OF_GPU = 0
 ECC_KINDS = {"corrected": 0, "uncorrected": 1}
 SINCE_DRIVER_LOADED = 0
@@ -85,3 +97,13 @@ def load_nvml() -> Nvml | None:
     except OSError:
         return None
     return cast("Nvml", importlib.import_module("pynvml"))
+
+
+def supported(library: Nvml, read: Callable[[], T]) -> T | None:
+    """What `read` gives, or None where this GPU, this driver or this user has no such thing."""
+    try:
+        return read()
+    except library.NVMLError as error:
+        if getattr(error, "value", None) in ABSENT:
+            return None
+        raise

@@ -41,8 +41,9 @@ class Follower:
         if len(found) > 1:
             self._say(
                 "several processes fit, the oldest is shown",
-                pids=" ".join(str(process.pid) for process in found[:5]), remedy="make `command` or `argument` tighter",
-            )  # fmt: skip
+                pids=" ".join(str(process.pid) for process in found[:5]),
+                remedy="say more of which one is meant, its `name` for example",
+            )
         if found and found[0] != self.process:
             if self.process is not None:
                 self.restarts += 1
@@ -93,6 +94,7 @@ class Processes:
             follower.entry = entry
             followers[entry.serving, entry.target] = follower
         self._ratio = config.rss_ratio_max
+        self._runtime = config.container_socket
         self._followers = followers
 
     def owners(self) -> dict[int, tuple[str, str]]:
@@ -109,8 +111,8 @@ class Processes:
         for names, each in followers.items():
             if each in lost:
                 try:
-                    each.take(finding.find(each.entry, running))
-                except finding.PidFileUnreadable as error:
+                    each.take(finding.find(each.entry, running, self._runtime))
+                except finding.CannotTell as error:
                     problems["/".join(names)] = str(error)
                     continue
             self._show(samples, names, each)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from airbag_exporters.config import load_exporters
+from airbag_exporters.config import WatchedProcess, load_exporters
 from airbag_exporters.host import families
 from tests.fakes.binaries import ROOT
 
@@ -22,6 +22,11 @@ def test_the_configuration_is_valid_and_shows_the_defaults_that_there_are(tmp_pa
     named = {"processes", "disks", "gpu_memory_ratio_max"}
     assert host.model_dump(exclude=named) == default.model_dump(exclude=named)
     assert all(re.search(rf"^\s*-?\s*{key}:", shown, re.MULTILINE) for key in type(host).model_fields)
+
+
+def test_every_way_to_find_a_process_is_explained() -> None:
+    ways = re.findall(r"^\| `(\w+)` \| (?:that|whose|in) ", TEXT, re.MULTILINE)
+    assert set(ways) == set(WatchedProcess.model_fields) - {"serving", "target", "rss_max"}
 
 
 def test_every_series_is_explained_and_none_that_does_not_exist() -> None:

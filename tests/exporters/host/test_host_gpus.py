@@ -129,6 +129,39 @@ def test_memory_of_a_gpu_is_the_target_s_or_other(tmp_path: Path) -> None:
     assert value(page, "gpu_process_memory_bytes", serving="other", target="other") == 23
 
 
+def test_time_of_a_gpu_is_the_target_s_or_other_by_the_latest_sample_of_each(tmp_path: Path) -> None:
+    (tmp_path / "pid").write_text(str(os.getpid()))
+    watched = {"serving": "main", "target": "a", "pid_file": tmp_path / "pid"}
+    gpu = FakeGpu("GPU-1", processes=[(os.getpid(), 700), (1, 20), (2, 3)])
+    gpu.samples = [(os.getpid(), 10, 100)]
+    page = page_of(FakeNvml(gpu), processes=(watched,))
+    assert value(page, "process_up") == 1
+    gpu.samples += [(os.getpid(), 30, 40), (os.getpid(), 20, 60), (1, 30, 5), (2, 30, 10)]
+    found = values(page.page())
+    name, of = "airbag_host_gpu_process_utilization_ratio", {"gpu": "GPU-1"}
+    assert found[name, frozenset({**of, "serving": "main", "target": "a"}.items())] == 0.4
+    assert found[name, frozenset({**of, "serving": "other", "target": "other"}.items())] == pytest.approx(0.15)
+    assert value(page, "gpu_process_utilization_ratio", serving="main") == 0  # nothing since
+
+
+def test_a_process_that_does_nothing_on_its_gpu_shows_0_and_none_is_no_series() -> None:
+    gpu = FakeGpu("GPU-1", processes=[(1, 20)])
+    page = page_of(FakeNvml(gpu))
+    assert value(page, "gpu_process_utilization_ratio", serving="other") == 0
+    assert value(page, "scrape_part_success", part="gpus") == 1
+    gpu.processes = []
+    assert value(page, "gpu_process_utilization_ratio") is None
+
+
+def test_a_driver_that_does_not_tell_processes_apart_in_time_still_tells_their_memory() -> None:
+    """As with MIG: the instances of a card have no utilization by process."""
+    gpu = FakeGpu("GPU-1", processes=[(1, 20)], refuses={"process utilization": NOT_SUPPORTED})
+    page = page_of(FakeNvml(gpu))
+    assert value(page, "gpu_process_utilization_ratio") is None
+    assert value(page, "gpu_process_memory_bytes") == 20
+    assert value(page, "scrape_part_success", part="gpus") == 1
+
+
 def test_the_real_library_has_what_the_fake_pretends() -> None:
     for name in (name for name in vars(FakeNvml) if name.startswith("nvml")):
         assert callable(getattr(pynvml, name)), name
@@ -136,6 +169,9 @@ def test_the_real_library_has_what_the_fake_pretends() -> None:
         pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_NO_PERMISSION, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
     )  # fmt: skip
     assert pynvml.NVMLError(pynvml.NVML_ERROR_TIMEOUT).value == TIMEOUT
+    assert nvml.IDLE == (pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_SUCCESS)
+    sample = pynvml.c_nvmlProcessUtilizationSample_t()
+    assert sample.pid == sample.timeStamp == sample.smUtil == 0
     assert nvml.ECC_KINDS == {
         "corrected": pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, "uncorrected": pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
     }  # fmt: skip

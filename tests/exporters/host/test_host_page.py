@@ -24,6 +24,7 @@ def test_the_page_shows_what_it_has_always_shown_and_lints(tmp_path: Path) -> No
     nvml = FakeNvml(FakeGpu("GPU-1"))
     with server(mark := "--mark=golden-page-of-the-host") as child:
         nvml.gpus[0].processes = [(child.pid, 10), (1, 5)]
+        nvml.gpus[0].samples = [(child.pid, 2, 30), (1, 2, 5)]
         nvml.report(nvml.gpus[0], 79)
         entry = WatchedProcess(serving="main", target="tf-serving", argument=mark)
         config = Host(processes=(entry,), disks=(tmp_path,), gpu_memory_ratio_max=0.9)
