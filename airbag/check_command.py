@@ -115,7 +115,9 @@ def _run(options: Options) -> None:
     for _, _, http in machine_webhooks(chain):
         findings += token_findings(chain.names.alertmanager, http.secret_file, parts.policy, paths)
     if options.live:
-        chain, more = ask(chain, options.addresses)
+        policy = parts.policy
+        shown = (policy.prometheus_http_config, policy.alertmanager_http_config) if policy else ()
+        chain, more = ask(chain, options.addresses, *shown)
         findings += more
     found = ways(chain)
     _tell(options.form, chain, in_order([*findings, *lint(chain, found)]), found, parts.told)

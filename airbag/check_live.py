@@ -19,6 +19,9 @@ from airbag.chain.live_lint import Live, LiveRule, LiveTarget, live_lint
 from airbag.chain.webhook_lint import machine_webhooks
 from airbag.config import parse as parse_text
 from airbag.errors import ConfigError
+from airbag.http_config import HttpConfig
+from airbag.http_session import new_session
+from airbag.tls_words import tls_trouble
 
 _TIMEOUT = 5.0
 _START = "start it, or say with --address how to reach it from here"
@@ -29,12 +32,14 @@ class _Asking:
     """`addresses` says how to reach HOST:PORT from here; what did not answer becomes a finding."""
 
     addresses: Mapping[str, str]
+    prometheus: requests.Session
+    others: requests.Session
     findings: list[Finding] = field(default_factory=list)
 
-    def json(self, url: str, path: str) -> Any:
-        """The JSON behind a path; None, and a finding, when there is none."""
+    def json(self, url: str, path: str, session: requests.Session | None = None) -> Any:
+        """The JSON behind a path, of Prometheus unless told otherwise; None, and a finding, when there is none."""
         try:
-            answer = requests.get(self._here(url.rstrip("/")) + path, timeout=_TIMEOUT)
+            answer = (session or self.prometheus).get(self._here(url.rstrip("/")) + path, timeout=_TIMEOUT)
             answer.raise_for_status()
             return answer.json()
         except (requests.RequestException, ValueError) as error:
@@ -46,7 +51,7 @@ class _Asking:
         parts = urlsplit(self._here(url))
         address = urlunsplit((parts.scheme, parts.netloc, "/-/ready", "", ""))
         try:
-            answer = requests.get(address, timeout=_TIMEOUT, allow_redirects=False)
+            answer = self.others.get(address, timeout=_TIMEOUT, allow_redirects=False)
         except (requests.RequestException, ValueError) as error:
             self.findings.append(Finding(url, "/-/ready", f"the receiver does not answer: {_why(error)}", _START))
             return
@@ -59,11 +64,16 @@ class _Asking:
         return urlunsplit(parts._replace(netloc=self.addresses.get(parts.netloc, parts.netloc)))
 
 
-def ask(chain: Chain, addresses: Mapping[str, str]) -> tuple[Chain, list[Finding]]:
-    """The chain with what only a running Prometheus knows, and every difference from the files."""
+def ask(
+    chain: Chain, addresses: Mapping[str, str], prometheus: HttpConfig | None = None, others: HttpConfig | None = None
+) -> tuple[Chain, list[Finding]]:
+    """The chain with what only a running Prometheus knows, and every difference from the files.
+
+    `prometheus` says how to call it, `others` how to call Alertmanagers and the receiver.
+    """
     if chain.policy is None:
         return chain, []
-    asking = _Asking(addresses)
+    asking = _Asking(addresses, new_session(prometheus), new_session(others))
     url = chain.policy.prometheus_url
     live = _prometheus(asking, url)
     loaded, settling = _alertmanagers(asking, chain.policy.alertmanager_urls)
@@ -107,7 +117,7 @@ def _alertmanagers(asking: _Asking, urls: tuple[str, ...]) -> tuple[dict[str, Al
     loaded: dict[str, AlertmanagerFile] = {}
     settling = []
     for url in urls:
-        status = asking.json(url, "/api/v2/status")
+        status = asking.json(url, "/api/v2/status", asking.others)
         if status is None:
             continue
         try:
@@ -120,6 +130,8 @@ def _alertmanagers(asking: _Asking, urls: tuple[str, ...]) -> tuple[dict[str, Al
 
 
 def _why(error: Exception) -> str:
+    if said := tls_trouble(error):
+        return said
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     if isinstance(error, requests.Timeout):

@@ -13,6 +13,7 @@ from airbag.chain.finding import Finding, Level, note, of_error
 from airbag.chain.promql import series
 from airbag.chain.times import POLL
 from airbag.check_files import Paths, shown_path
+from airbag.check_secrets import secret_findings
 from airbag.config import Secret, load
 from airbag.errors import ConfigError
 from airbag.rules import Profile, RuleSettings
@@ -59,11 +60,13 @@ def read_parts(exporters: Path, policy: Path, paths: Paths) -> Parts:
         parts.told = list(told(found, config.quality.series_max)) if found else []
         if config.quality.token:
             parts.findings += _secret(name, "quality.token", config.quality.token, paths)
+        parts.findings += secret_findings(name, config, paths)
     parts.policy = _tried(parts, shown_path(policy), lambda: load(policy, Policy))
     if parts.policy is not None:
         name = shown_path(policy)
         parts.findings += _secret(name, "webhook_token", parts.policy.webhook_token, paths)
         parts.findings += _same_exporters(name, parts.policy, exporters, paths)
+        parts.findings += secret_findings(name, parts.policy, paths)
     return parts
 
 

@@ -14,6 +14,7 @@ from airbag.errors import AirbagError
 COMMANDS = {
     "approve": ("airbag_rollback.commands.approve", "Let an action go on that waits for a person's word."),
     "audit": ("airbag_rollback.commands.audit", "Show, verify or export the audit of everything that was done."),
+    "certificates": ("airbag.certificates.command", "Make and renew the certificates of a small site."),
     "check": ("airbag.check_command", "Check the whole chain from a fault to an action, and how long it takes."),
     "clear": ("airbag_rollback.commands.clear", "Let a release be acted on again after an action that ended."),
     "demo": ("airbag_demo.commands", "Show a bad release being rolled back, on this machine."),

@@ -28,6 +28,12 @@ class AddressType(click.ParamType[Address]):
             self.fail(str(error), param, ctx)
 
 
+http_config_option = click.option(
+    "--http.config.file", "http_config_file", type=click.Path(path_type=Path),
+    help="How to reach that Prometheus: tls_config, basic_auth, authorization, as promtool takes them.",
+)  # fmt: skip
+
+
 def log_options(command: Callable[..., R]) -> Callable[..., R]:
     """Add `--log.level` and `--log.format` and set the log up before the command runs."""
 

@@ -61,6 +61,12 @@ class Surface:
         """Reload this file too, and tell how its readings end."""
         self._web_file = web_file
         web_file.on_read = lambda refusal: self._tell(WEB_CONFIGURATION, refusal)
+        if web_file.encrypts:
+            ends = Gauge(
+                "airbag_web_certificate_expiry_timestamp_seconds", "When the certificate that this process shows ends.",
+                registry=self.registry,
+            )  # fmt: skip
+            ends.set_function(web_file.certificate_ends)
 
     def try_reload(self) -> str | None:
         """Reload; the text of the refusals, or None when all that is new is in force."""

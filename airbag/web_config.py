@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_
 
 from airbag.config import LocalPath, Section, load, parse_duration
 from airbag.errors import ConfigError, Problem
+from airbag.tls_files import unreadable
 from airbag.web_tls import CIPHERS, ClientAuth, Version, server_context
 
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
@@ -37,10 +38,8 @@ _UNSUPPORTED = {
 
 
 def _readable(path: Path) -> Path:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise ValueError(f"should be a file that can be read ({error.strerror}: {path})") from None
+    if why := unreadable(path):
+        raise ValueError(why)
     return path
 
 

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from ssl import SSLContext
 
+from airbag.certificate import validities
 from airbag.clock import Clock, SystemClock
 from airbag.errors import ConfigError, Problem
+from airbag.tls_files import stamp
 from airbag.web_config import WebConfig, load_web_config
 
 _TRY_AGAIN = 5.0  # seconds; a refused file may wait for a file that nobody watches yet
-
-Stamp = tuple[tuple[int, int, int] | None, ...]
-
-
-def _stamp(paths: Iterable[Path]) -> Stamp:
-    return tuple(_stamp_of(path) for path in paths)
-
-
-def _stamp_of(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class WebFile:
@@ -43,7 +32,7 @@ class WebFile:
         self._refused_at: float | None = None
         self.on_read: Callable[[str | None], None] = lambda _refusal: None
         named = load_web_config(path).files
-        self._stamp = _stamp([path, *named])  # before the reading that counts: what changes meanwhile is read again
+        self._stamp = stamp([path, *named])  # before the reading that counts: what changes meanwhile is read again
         self._config = load_web_config(path)
 
     @property
@@ -70,11 +59,19 @@ class WebFile:
             raise TypeError(f"{self._path} has no tls_server_config")
         return tls.context
 
+    def certificate_ends(self) -> float:
+        """When the certificate ends that is shown now, in seconds since the epoch; NaN while its file is not there."""
+        tls = self._config.tls_server_config
+        try:
+            return validities(tls.cert_file)[0].ends if tls else math.nan
+        except (OSError, ValueError):
+            return math.nan
+
     def reload(self) -> None:
         """Read now. ConfigError when the file is refused; the old configuration then stays in force."""
         with self._lock:
             self._refused_at = self._clock.monotonic()
-            self._stamp = _stamp(self._watched())
+            self._stamp = stamp(self._watched())
             new = load_web_config(self._path)
             if (new.tls_server_config is None) is self.encrypts:
                 problem = "cannot be added or removed while the process runs"
@@ -84,7 +81,7 @@ class WebFile:
     def _is_stale(self) -> bool:
         if self._refused_at is not None and self._clock.monotonic() - self._refused_at >= _TRY_AGAIN:
             return True
-        return _stamp(self._watched()) != self._stamp
+        return stamp(self._watched()) != self._stamp
 
     def _watched(self) -> list[Path]:
         return [self._path, *self._config.files]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from airbag.tls_files import load_authorities, load_pair
+
 ClientAuth = Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"]
 Version = Literal["TLS12", "TLS13"]
 
@@ -48,36 +50,11 @@ def server_context(
         context.set_ciphers(":".join(older))
     if not prefer_ours:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    _load_pair(context, cert_file, key_file)
+    load_pair(context, cert_file, key_file)
     if client_ca_file:
-        _load_authorities(context, client_ca_file)
+        load_authorities(context, client_ca_file, "client_ca_file")
     context.verify_mode = _CLIENT_AUTH[client_auth]
     return context
-
-
-def _load_pair(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
-    def no_password() -> str:
-        raise ValueError("the key in key_file is protected by a password; store it without one, mode 0600")
-
-    try:
-        context.load_cert_chain(cert_file, key_file, password=no_password)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise ValueError("the key in key_file does not belong to the certificate in cert_file") from None
-        raise ValueError(f"cert_file and key_file should hold a PEM certificate and its key ({_why(error)})") from None
-    except OSError as error:
-        raise ValueError(f"cert_file or key_file cannot be read ({_why(error)})") from None
-
-
-def _load_authorities(context: ssl.SSLContext, client_ca_file: Path) -> None:
-    try:
-        context.load_verify_locations(client_ca_file)
-    except OSError as error:
-        raise ValueError(f"client_ca_file should hold PEM certificates ({_why(error)})") from None
-
-
-def _why(error: OSError) -> str:
-    return (error.reason if isinstance(error, ssl.SSLError) else None) or error.strerror or str(error)
 
 
 class FollowingContext(ssl.SSLContext):

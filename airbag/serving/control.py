@@ -22,7 +22,7 @@ def reload(endpoint: Endpoint, config: tfs_pb2.ModelServerConfig | str, *, timeo
     if not message.model_config_list.config:
         what = "has no model in model_config_list"
         raise ConfigError("reload", [Problem("config", what, "sending it would unload every model")])
-    with Wire(endpoint.grpc) as wire:
+    with Wire(endpoint) as wire:
         answer = wire.call(RELOAD_CONFIG, tfs_pb2.ReloadConfigRequest(config=message), timeout)
     if answer.status.error_code:
         code = code_name(answer.status.error_code)

@@ -12,8 +12,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from airbag.config import Duration, LocalPath, Section, load_sections, written_as
+from airbag.errors import Problem
+from airbag.http_config import TlsConfig
 from airbag.rules import RuleSettings
 from airbag.serving.quality import ModelQuality
+from airbag.serving.values import Endpoint
 
 NAME = r"[A-Za-z0-9_.-]{1,100}"
 Name = Annotated[str, written_as(NAME, "1 to 100 letters, digits, `_`, `.` or `-`")]
@@ -120,6 +123,7 @@ class Module(Section):
 
     With `discover` models are also taken from `model_config_file` and from the names that clients ask for, as long as
     the server knows them; `expect` holds for those. Beyond `models_max` models the rest is counted as `other`.
+    `grpc_tls` is for servers that run with --ssl_config_file; without it gRPC is plain text.
     """
 
     models: tuple[ModelEntry, ...] = ()
@@ -128,6 +132,7 @@ class Module(Section):
     expect: Expectations = Expectations()
     model_config_file: LocalPath | None = None
     native_metrics_path: str = "/monitoring/prometheus/metrics"
+    grpc_tls: TlsConfig | None = None
     retention: Retention = Retention()
 
     @model_validator(mode="after")
@@ -155,6 +160,10 @@ class ServingGroup(Module):
         _unique("targets", [target.name for target in self.targets])
         return self
 
+    def endpoint(self, target: Target) -> Endpoint:
+        """How to reach one of its servers."""
+        return Endpoint(target.grpc, target.rest, self.grpc_tls)
+
 
 class Servings(Section):
     """What the exporters and the receiver share of `exporters.yml`."""
@@ -171,6 +180,14 @@ class Servings(Section):
     def group(self, name: str) -> ServingGroup | None:
         """The group of that name, or None."""
         return next((group for group in self.servings if group.name == name), None)
+
+    def tls_problems(self) -> list[Problem]:
+        """All that is wrong with the certificates that the servers' gRPC ports want. For processes that call them."""
+        return [
+            problem
+            for number, group in enumerate(self.servings) if group.grpc_tls
+            for problem in group.grpc_tls.problems(f"servings[{number}].grpc_tls")
+        ]  # fmt: skip
 
 
 def _unique(kind: str, names: list[str]) -> None:

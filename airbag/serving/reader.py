@@ -33,7 +33,7 @@ class Reader:
     def __init__(self, endpoint: Endpoint, metrics_path: str = native_page.PATH) -> None:
         self.endpoint = endpoint
         self._metrics_path = metrics_path
-        self._wire = Wire(endpoint.grpc)
+        self._wire = Wire(endpoint)
 
     def __enter__(self) -> Reader:
         return self

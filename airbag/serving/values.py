@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # numpy costs 11 MiB, which a process that only looks does not need
+    from airbag.http_config import TlsConfig
     from airbag.serving.tensor import Array
 
 CODES: Mapping[int, str] = {
@@ -68,10 +69,14 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One server process: `host:port` of its gRPC port, and of its REST port where it has one."""
+    """One server process: `host:port` of its gRPC port, and of its REST port where it has one.
+
+    `tls` is for the gRPC port; None is plain text. The REST port never speaks TLS.
+    """
 
     grpc: str
     rest: str | None = None
+    tls: TlsConfig | None = None
 
 
 @dataclass(frozen=True, eq=False)

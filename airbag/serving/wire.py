@@ -11,28 +11,13 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from airbag.errors import Garbled, Refused, Unreachable
+from airbag.serving.channel import open_channel
 from airbag.serving.proto import tfs_pb2
+from airbag.serving.values import Endpoint
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 
-_OPTIONS = (
-    # A server that comes back is found within about a second.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # Despite its name, how long one connection attempt may take. The default of 20 s is spent on every lost host.
-    ("grpc.min_reconnect_backoff_ms", 2000),
-    # These two set TCP_USER_TIMEOUT: a peer that acknowledges nothing for 2 s is gone. Pings as such stay rare, since
-    # servers close connections that ping more often than every 5 minutes.
-    ("grpc.keepalive_time_ms", 300_000),
-    ("grpc.keepalive_timeout_ms", 2000),
-    # Signatures and outputs may be larger than the default of 4 MiB.
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    # A new channel starts without the back-off of an older one, and goes straight to the host that was named.
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
-)
 _NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
@@ -59,11 +44,14 @@ PREDICT = Method[tfs_pb2.PredictRequest, tfs_pb2.PredictResponse](
 
 
 class Wire:
-    """A channel to `target` (`host:port`). Connects at the first call, reconnects by itself, serves many threads."""
+    """A channel to a server's gRPC port. Connects at the first call, reconnects by itself, serves many threads.
 
-    def __init__(self, target: str) -> None:
-        self.target = target
-        self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+    With TLS, certificates that were renewed on disk are used within a second, and no call under way ends for it.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.target = endpoint.grpc
+        self._channel = open_channel(endpoint.grpc, endpoint.tls)
 
     def __enter__(self) -> Wire:
         return self
@@ -83,10 +71,11 @@ class Wire:
         Raises Unreachable when no answer came, Refused with the server's code when it said no, Garbled when the answer
         is not the message that it should be. Never waits for a server that is down: that is Unreachable at once.
         """
-        call: Callable[..., bytes] = self._channel.unary_unary(method.path)  # bytes both ways: decoding is ours
         data = request.SerializeToString()
         try:
-            answer = call(data, timeout=timeout)
+            with self._channel.lease() as channel:
+                call: Callable[..., bytes] = channel.unary_unary(method.path)  # bytes both ways: decoding is ours
+                answer = call(data, timeout=timeout)
         except grpc.RpcError as error:
             raise self._translated(method.path, error, timeout) from error
         except ValueError as error:
@@ -102,6 +91,8 @@ class Wire:
     def _translated(self, path: str, error: grpc.RpcError, timeout: float) -> Unreachable | Refused:
         failed = cast(grpc.Call, error)  # what a unary call raises is both, which grpc's types cannot say
         code, details = failed.code(), failed.details() or "no details"
+        if code is grpc.StatusCode.UNAVAILABLE and (trouble := self._channel.trouble(details)):
+            return Unreachable(f"{path} on {self.target}: {trouble}", code.name)
         what = f"{path} on {self.target}: {code.name}: {details}"
         if code in _NO_ANSWER:
             late = f" (deadline {timeout:g} s)" if code is grpc.StatusCode.DEADLINE_EXCEEDED else ""

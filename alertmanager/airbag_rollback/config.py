@@ -37,13 +37,16 @@ def load_settings(path: Path) -> Settings:
     keys = read_keys(policy, problems)
     if isinstance(policy.journal, PostgresqlJournal) and policy.journal.password:
         _secret("journal.password", policy.journal.password, problems)  # read anew with each connection
-    problems += script_checks.problems(policy)
+    problems += policy.http_problems() + script_checks.problems(policy)
     servings = None
     try:
         servings = load_servings(policy.exporters_file)
     except ConfigError as error:
         problems += [Problem(f"exporters_file: {each.path}", each.what, each.remedy) for each in error.problems]
     else:
+        problems += [
+            Problem(f"exporters_file: {each.path}", each.what, each.remedy) for each in servings.tls_problems()
+        ]
         problems += _idle_rules(policy, servings) + _drilled(policy, servings) + _unlabelled(policy, servings)
     if servings is None or problems:
         raise ConfigError(str(path), problems)

@@ -151,13 +151,13 @@ class Lookout:
         except AirbagError as error:
             labelled, base, named, problem = {}, None, None, str(error)
         asked = sorted({*labels, *labelled})
-        targets = tuple(at_each(group.targets, lambda target: self._target(target, model, asked)))
+        targets = tuple(at_each(group.targets, lambda target: self._target(group, target, model, asked)))
         failpoints.reached("after a look")
         return ModelView(targets, named, problem, on_disk(base) if base else None, labelled, by_label)
 
-    def available(self, target: Target, model: str) -> frozenset[int]:
+    def available(self, group: ServingGroup, target: Target, model: str) -> frozenset[int]:
         """The versions of a model that one server has loaded; empty when it does not say."""
-        return self._target(target, model, ()).available
+        return self._target(group, target, model, ()).available
 
     def close(self) -> None:
         """Close all connections."""
@@ -166,9 +166,9 @@ class Lookout:
                 reader.close()
             self._readers.clear()
 
-    def _target(self, target: Target, model: str, labels: Sequence[str]) -> TargetView:
+    def _target(self, group: ServingGroup, target: Target, model: str, labels: Sequence[str]) -> TargetView:
         try:
-            reader = self._reader(endpoint(target))
+            reader = self._reader(group.endpoint(target))
             behind = {label: reader.label_version(model, label) for label in labels}
             return TargetView(target.name, reader.default_version(model), reader.versions(model), labels=behind)
         except RemoteError as error:
@@ -199,11 +199,6 @@ def at_each(targets: Sequence[Target], ask: Callable[[Target], T]) -> list[T]:
     for thread in threads:
         thread.join()
     return [answers[target.name] for target in targets]
-
-
-def endpoint(target: Target) -> Endpoint:
-    """Where that server listens."""
-    return Endpoint(target.grpc, target.rest)
 
 
 def wanted(snapshot: Snapshot, model: str) -> frozenset[int] | None:

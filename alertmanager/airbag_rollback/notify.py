@@ -10,6 +10,8 @@ import requests
 
 from airbag.clock import Clock
 from airbag.errors import AirbagError
+from airbag.http_config import HttpConfig
+from airbag.http_session import new_session, why
 from airbag_rollback import failpoints
 from airbag_rollback.journal import Journal
 from airbag_rollback.metrics import Metrics
@@ -21,15 +23,23 @@ log = logging.getLogger("airbag.receiver.notify")
 class Alertmanagers:
     """Every Alertmanager, for one thread."""
 
-    def __init__(self, urls: Callable[[], tuple[str, ...]], metrics: Metrics) -> None:
+    def __init__(
+        self, urls: Callable[[], tuple[str, ...]], metrics: Metrics,
+        http: Callable[[], HttpConfig | None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._urls = urls
         self._metrics = metrics
-        self._http = requests.Session()
-        self._http.trust_env = False  # a proxy meant for the internet has no say here
+        self._config = http
+        self._shown: HttpConfig | None = None
+        self._http = new_session()
         self._failing: set[str] = set()
 
     def post(self, alert: Mapping[str, object]) -> bool:
         """Post the alert to each of them, once; whether at least one took it."""
+        if self._shown != self._config():  # another configuration is in force
+            self._http.close()
+            self._shown = self._config()
+            self._http = new_session(self._shown)
         taken = [self._post(url, alert) for url in self._urls()]
         return any(taken)
 
@@ -45,7 +55,7 @@ class Alertmanagers:
             )
             problem = "" if answer.status_code == requests.codes.ok else f"HTTP {answer.status_code}"
         except requests.RequestException as error:
-            problem = type(error).__name__
+            problem = why(error, self._http)
         failpoints.reached("after a post to Alertmanager")
         self._metrics.notifications.labels("failed" if problem else "delivered").inc()
         if problem and url not in self._failing:

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, model_validator
 
 from airbag.config import Duration, LocalPath, Secret, Section, written_as
+from airbag.errors import Problem
+from airbag.http_config import HttpConfig
 from airbag.serving.groups import Name
 from airbag_rollback.engine.decide import Mode
 from airbag_rollback.engine.guards import Freeze, Limits
@@ -240,7 +242,9 @@ class Policy(Section):
 
     exporters_file: LocalPath
     prometheus_url: Url
+    prometheus_http_config: HttpConfig | None = None
     alertmanager_urls: Annotated[tuple[Url, ...], Field(min_length=1)]
+    alertmanager_http_config: HttpConfig | None = None
     webhook_token: Secret
     journal: PlaceText
     audit_key: Secret
@@ -285,6 +289,14 @@ class Policy(Section):
         if wrong:
             raise ValueError(f"{'; '.join(wrong)} is no landing; there are {', '.join(sorted(known))}")
         return self
+
+    def http_problems(self) -> list[Problem]:
+        """All that is wrong with the files behind `prometheus_http_config` and `alertmanager_http_config`."""
+        named = {
+            "prometheus_http_config": self.prometheus_http_config,
+            "alertmanager_http_config": self.alertmanager_http_config,
+        }
+        return [problem for where, each in named.items() if each for problem in each.problems(where)]
 
     def rule(self, serving: str, model: str, alertname: str) -> Rule:
         """What holds for this alert on this model: the first rule of `models` that matches, and the top level."""

@@ -9,6 +9,8 @@ from typing import Any
 import requests
 
 from airbag.errors import Garbled, Refused, Unreachable
+from airbag.http_config import HttpConfig
+from airbag.http_session import new_session, why
 from airbag_rollback import failpoints
 
 _NO_ANSWER = (502, 503, 504)
@@ -25,12 +27,14 @@ class Row:
 class Prometheus:
     """One Prometheus server, for one thread. `tell` hears 1 after every answer and 0 when none came."""
 
-    def __init__(self, url: str, tell: Callable[[float], None] = lambda _up: None, timeout: float = 2.0) -> None:
+    def __init__(
+        self, url: str, tell: Callable[[float], None] = lambda _up: None, timeout: float = 2.0,
+        http: HttpConfig | None = None,
+    ) -> None:  # fmt: skip
         self._tell = tell
         self._url = f"{url.rstrip('/')}/api/v1/query"
         self._timeout = timeout
-        self._http = requests.Session()
-        self._http.trust_env = False  # a proxy meant for the internet has no say here
+        self._http = new_session(http)
 
     def instant(self, query: str, at: float | None = None) -> float | None:
         """The one number that answers `query` (at `at`, seconds since the epoch); None when nothing matches.
@@ -55,7 +59,7 @@ class Prometheus:
             answer = self._http.post(self._url, data=form, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             self._tell(0)
-            raise Unreachable(f"Prometheus at {self._url} gave no answer: {type(error).__name__}") from error
+            raise Unreachable(f"Prometheus at {self._url} gave no answer: {why(error, self._http)}") from error
         failpoints.reached("after a query")
         self._tell(answer.status_code not in _NO_ANSWER)
         if answer.status_code in _NO_ANSWER:

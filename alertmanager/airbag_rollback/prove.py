@@ -13,6 +13,7 @@ from airbag.errors import AirbagError
 from airbag_rollback.config import Settings
 from airbag_rollback.journal import Journal
 from airbag_rollback.journal.ledger import Proof
+from airbag_rollback.policy import Policy
 from airbag_rollback.prometheus import Prometheus, Row
 
 log = logging.getLogger("airbag.receiver.prove")
@@ -41,7 +42,9 @@ class Prover(threading.Thread):
 
     def __init__(
         self, settings: Callable[[], Settings], journal: Journal, clock: Clock, every: float = EVERY,
-        connect: Callable[[str], Prometheus] = Prometheus,
+        connect: Callable[[Policy], Prometheus] = lambda policy: Prometheus(
+            policy.prometheus_url, http=policy.prometheus_http_config
+        ),
     ) -> None:  # fmt: skip
         super().__init__(name="prover", daemon=True)
         self._settings = settings
@@ -50,7 +53,7 @@ class Prover(threading.Thread):
         self._every = every
         self._connect = connect
         self._ending = threading.Event()
-        self._asked: tuple[str, Prometheus] | None = None
+        self._asked: tuple[object, Prometheus] | None = None
         self._noted_at: float | None = None
         self._said = ""
 
@@ -79,7 +82,7 @@ class Prover(threading.Thread):
     def note(self) -> None:
         """Ask and note once. RemoteError or JournalError when nothing was noted; then the next note makes up for it."""
         settings, now = self._settings(), self._clock.now()
-        prometheus, pace = self._prometheus(settings.policy.prometheus_url), settings.servings.rules.pace
+        prometheus, pace = self._prometheus(settings.policy), settings.servings.rules.pace
         since = now - self._every if self._noted_at is None else max(self._noted_at, now - _MISSED_MAX)
         seconds = math.ceil(max(now - since, self._two_scrapes()))
         answered = _by_version(prometheus.vector(ANSWERED.replace("$range", str(seconds))))
@@ -97,9 +100,10 @@ class Prover(threading.Thread):
         """The least span, in seconds, of which Prometheus can say how many answers it brought."""
         return 2 * parse_duration(self._settings().servings.rules.pace.interval)
 
-    def _prometheus(self, url: str) -> Prometheus:
-        if self._asked is None or self._asked[0] != url:
-            self._asked = (url, self._connect(url))
+    def _prometheus(self, policy: Policy) -> Prometheus:
+        where = (policy.prometheus_url, policy.prometheus_http_config)
+        if self._asked is None or self._asked[0] != where:
+            self._asked = (where, self._connect(policy))
         return self._asked[1]
 
     def _say(self, sentence: str) -> None:

@@ -130,14 +130,18 @@ def assemble(
 
     def prometheus() -> Prometheus:
         """This thread's own, as its connections are."""
-        url = current().policy.prometheus_url
-        if getattr(asked, "url", None) != url:
-            asked.url, asked.prometheus = url, Prometheus(url, metrics.prometheus_up.set)
+        policy = current().policy
+        where = (policy.prometheus_url, policy.prometheus_http_config)
+        if getattr(asked, "where", None) != where:
+            asked.where = where
+            asked.prometheus = Prometheus(where[0], metrics.prometheus_up.set, http=where[1])
         found: Prometheus = asked.prometheus
         return found
 
     def alertmanagers() -> Alertmanagers:
-        return Alertmanagers(lambda: current().policy.alertmanager_urls, metrics)
+        return Alertmanagers(
+            lambda: current().policy.alertmanager_urls, metrics, lambda: current().policy.alertmanager_http_config
+        )
 
     world = Surroundings(journal, current)
     files = Files()

@@ -30,7 +30,7 @@ from airbag.serving.reader import Reader
 from airbag_rollback.engine.target import Rules, choose
 from airbag_rollback.journal import JournalError
 from airbag_rollback.journal.peek import Peek, peek
-from airbag_rollback.look import Lookout, ModelView, endpoint
+from airbag_rollback.look import Lookout, ModelView
 from airbag_rollback.policy import Policy
 from airbag_rollback.records import Served
 
@@ -145,7 +145,7 @@ class Store:
         (version,) = survey.view.serves
         for target in survey.group.targets:
             try:
-                with Reader(endpoint(target)) as reader:
+                with Reader(survey.group.endpoint(target)) as reader:
                     return version, of_map(reader.signatures(survey.model, version).signature_def)
             except AirbagError:
                 continue

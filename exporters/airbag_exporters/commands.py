@@ -21,7 +21,7 @@ def exporter() -> None:
 @process_options("exporters/exporters.yml", ":9810")
 def serving(config_file: Path, config_check: bool, web: Web) -> None:
     """What TensorFlow Serving does, per model version."""
-    config = load_exporters(config_file)
+    config = load_exporters(config_file, "serving")
     if config_check:
         load_all(config)
         click.echo(f"{config_file}: OK")
@@ -36,7 +36,7 @@ def serving(config_file: Path, config_check: bool, web: Web) -> None:
 @process_options("exporters/exporters.yml", ":9811")
 def quality(config_file: Path, config_check: bool, aggregate: bool, web: Web) -> None:
     """Whether the answers are right: predictions joined with their labels, per model version."""
-    config = load_exporters(config_file)
+    config = load_exporters(config_file, "aggregate" if aggregate else "quality")
     if config_check:
         if aggregate:
             from airbag_exporters.quality.aggregate.process import wanted

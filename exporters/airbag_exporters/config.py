@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from airbag.config import Duration, LocalPath, Secret, Section, load, written_as
+from airbag.errors import Problem
+from airbag.http_config import HttpConfig, TlsConfig, raise_for
 from airbag.serving.groups import Module, Name, Ratio, Servings
 
 # A user name or password in an address would show up in messages; `@` is refused for that.
@@ -35,12 +37,47 @@ class Limits(Section):
     events_per_second: Annotated[float, Field(gt=0)] | None = None
 
 
-class RedisLedger(Section):
-    """The join of several replicas. `url` is redis://HOST:PORT/DB or rediss://..., the password is apart."""
+class RedisTls(TlsConfig):
+    """For rediss://. The library takes the name from the address."""
+
+    @model_validator(mode="after")
+    def _has_no_name(self) -> Self:
+        if self.server_name is not None:
+            raise ValueError("has a `server_name`, which Redis' library cannot check; let `url` name the server so")
+        return self
+
+
+class RedisServer(Section):
+    """`url` is redis://HOST:PORT/DB or rediss://..., the password is apart. `tls_config` is for rediss:// only."""
 
     url: Annotated[str, written_as(r"rediss?://[^\s@/?#]+(/\d+)?", "redis://HOST:PORT/DB, without user or password")]
     username: str | None = None
     password: Secret | None = None
+    tls_config: RedisTls | None = None
+
+    @model_validator(mode="after")
+    def _encrypts_when_told_how(self) -> Self:
+        if self.tls_config and not self.url.startswith("rediss://"):
+            raise ValueError("has a `tls_config` and an `url` without TLS; write rediss://")
+        return self
+
+    def connection(self) -> dict[str, Any]:  # Any: what the library takes
+        """What the library wants to know of it besides time limits. ConfigError when the password cannot be read."""
+        found: dict[str, Any] = {"username": self.username, "password": self.password.read() if self.password else None}
+        if self.url.startswith("rediss://"):
+            tls = self.tls_config or RedisTls()
+            files = {"ssl_ca_certs": tls.ca_file, "ssl_certfile": tls.cert_file, "ssl_keyfile": tls.key_file}
+            found |= {"ssl_check_hostname": True} | {key: str(path) for key, path in files.items() if path}
+        return found
+
+    def problems(self, where: str) -> list[Problem]:
+        """All that is wrong with the files."""
+        return self.tls_config.problems(f"{where}.tls_config") if self.tls_config else []
+
+
+class RedisLedger(RedisServer):
+    """The join of several replicas."""
+
     prefix: Annotated[str, written_as(r"[A-Za-z0-9_.:-]{1,60}", "letters, digits, `_`, `.`, `:` or `-`")] = "airbag"
 
 
@@ -51,22 +88,29 @@ class TailedFile(Section):
     kind: Literal["predictions", "labels", "pipeline-runs"]
 
 
-class Streams(Section):
+class Streams(RedisServer):
     """Redis Streams: `stream` holds entries with the fields `kind` and `data` (NDJSON), read as consumer `group`."""
 
-    url: Annotated[str, written_as(r"rediss?://[^\s@/?#]+(/\d+)?", "redis://HOST:PORT/DB, without user or password")]
-    username: str | None = None
-    password: Secret | None = None
     stream: str = "airbag:events"
     group: str = "airbag"
 
 
 class Aggregate(Section):
-    """Where `airbag exporter quality --aggregate` finds the replicas whose counters it adds up, and how often."""
+    """Where `airbag exporter quality --aggregate` finds the replicas whose counters it adds up, and how often.
+
+    `token` is that of the replicas' intake; `http_config` is for TLS, and for replicas that want a password.
+    """
 
     replicas: Annotated[tuple[Url, ...], Field(min_length=1)]
     interval: Annotated[Duration, Field(ge=1)] = 15.0
     token: Secret | None = None
+    http_config: HttpConfig | None = None
+
+    @model_validator(mode="after")
+    def _has_one_secret_at_most(self) -> Self:
+        if self.token and self.http_config and (self.http_config.basic_auth or self.http_config.authorization):
+            raise ValueError("has a `token` and another secret in `http_config`, and a request carries one of them")
+        return self
 
 
 class Quality(Section):
@@ -121,10 +165,12 @@ class Pipeline(Section):
 class Alerts(Section):
     """The section `alerts`, the fast lane: what failed goes straight to every Alertmanager, ahead of Prometheus' rules.
 
-    `labels` are the `external_labels` of Prometheus where it has some, so that both alerts are one.
+    `labels` are the `external_labels` of Prometheus where it has some, so that both alerts are one. `http_config` says
+    how to call the Alertmanagers, where they want TLS or a password.
     """
 
     alertmanager_urls: Annotated[tuple[Url, ...], Field(min_length=1)]
+    http_config: HttpConfig | None = None
     labels: Mapping[str, str] = {}
 
 
@@ -264,9 +310,31 @@ class ExportersConfig(Servings):
         return self
 
 
-def load_exporters(path: Path) -> ExportersConfig:
-    """Read and check the file, its secret included; ConfigError lists every problem."""
+Part = Literal["serving", "quality", "aggregate", "host"]
+
+
+def load_exporters(path: Path, part: Part | None = None) -> ExportersConfig:
+    """Read and check the file, and the secrets and certificates that `part` needs; ConfigError lists every problem.
+
+    A process needs no file that only another one uses: what one cannot read, nobody can steal from it.
+    """
     config = load(path, ExportersConfig)
-    if config.quality.token:
+    raise_for(str(path), list(_problems(config, part)))
+    if part == "quality" and config.quality.token:
         config.quality.token.read()
     return config
+
+
+def _problems(config: ExportersConfig, part: Part | None) -> Iterator[Problem]:
+    quality = config.quality
+    if part == "serving":
+        yield from config.tls_problems()
+        for name, module in config.modules.items():
+            yield from module.grpc_tls.problems(f"modules.{name}.grpc_tls") if module.grpc_tls else ()
+        if config.alerts and config.alerts.http_config:
+            yield from config.alerts.http_config.problems("alerts.http_config")
+    elif part == "quality":
+        yield from quality.redis.problems("quality.redis") if quality.redis else ()
+        yield from quality.streams.problems("quality.streams") if quality.streams else ()
+    elif part == "aggregate" and quality.aggregate and quality.aggregate.http_config:
+        yield from quality.aggregate.http_config.problems("quality.aggregate.http_config")

@@ -11,11 +11,11 @@ import click
 
 from airbag.clock import SystemClock
 from airbag.errors import StartError
+from airbag.http_config import raise_for
 from airbag.serving.groups import ServingGroup, Target
 from airbag.serving.model_config import ModelConfigFile
 from airbag.serving.proto import tfs_pb2
 from airbag.serving.reader import Reader
-from airbag.serving.values import Endpoint
 from airbag_exporters.config import ExportersConfig, load_exporters
 from airbag_exporters.serving.golden.ask import Asker, Outcome, build
 from airbag_exporters.serving.golden.compare import ATOL, RTOL
@@ -61,9 +61,9 @@ def record(
     inputs: Path, output: Path, argmax: tuple[str, ...], atol: float, rtol: float,
 ) -> None:  # fmt: skip
     """Ask a version that is known to be good, and write its answers as the expected ones."""
-    group, server = _server(load_exporters(config_file), serving, target)
+    group, server = _server(_config(config_file), serving, target)
     asked = load_inputs(inputs)
-    with Reader(Endpoint(server.grpc)) as reader:
+    with Reader(group.endpoint(server)) as reader:
         number = _version(reader, model, version)
         signatures = reader.signatures(model, number, _TIMEOUT)
         requests = [_recorded(reader, model, number, each, signatures, argmax, (atol, rtol)) for each in asked]
@@ -81,8 +81,8 @@ def ask(
     file: Path | None,
 ) -> None:  # fmt: skip
     """Ask a version its golden requests now; exit 1 when one is not answered right."""
-    group, server = _server(load_exporters(config_file), serving, target)
-    with Reader(Endpoint(server.grpc)) as reader:
+    group, server = _server(_config(config_file), serving, target)
+    with Reader(group.endpoint(server)) as reader:
         number = _version(reader, model, version)
         requests = load_golden(file or _file(group, model, number))
         signatures = reader.signatures(model, number, _TIMEOUT)
@@ -93,6 +93,12 @@ def ask(
         text = f": {result.text}" if result.text else ""
         click.echo(f"{request.name:20} {result.outcome:10} {result.seconds * 1000:6.1f} ms{text}")
     ctx.exit(0 if all(result.outcome is Outcome.RIGHT for _, result in results) else 1)
+
+
+def _config(path: Path) -> ExportersConfig:
+    config = load_exporters(path)
+    raise_for(str(path), config.tls_problems())
+    return config
 
 
 def _server(config: ExportersConfig, serving: str | None, target: str | None) -> tuple[ServingGroup, Target]:

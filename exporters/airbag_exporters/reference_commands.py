@@ -14,6 +14,8 @@ import click
 
 from airbag.clock import SystemClock
 from airbag.errors import StartError
+from airbag.http_config import Authorization, HttpConfig, load_http_config
+from airbag.process import http_config_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,6 +137,7 @@ def build(
 @reference.command()
 @click.option("--prometheus", "url", metavar="URL", required=True, help="Where to ask, http(s)://HOST:PORT.")
 @click.option("--token-file", type=_OLD, help="Holds a bearer token for Prometheus.")
+@http_config_option
 @click.option("--serving", required=True, help="The group of servers.")
 @click.option("--model", required=True)
 @click.option("--version", required=True)
@@ -142,8 +145,8 @@ def build(
 @click.option("--edges-from", type=_OLD, required=True, help="The reference whose bins are counted now.")
 @click.option("-o", "--output", type=_FILE, required=True, help="The file to write.")
 def live(
-    url: str, token_file: Path | None, serving: str, model: str, version: str, window: str, edges_from: Path,
-    output: Path,
+    url: str, token_file: Path | None, http_config_file: Path | None, serving: str, model: str, version: str,
+    window: str, edges_from: Path, output: Path,
 ) -> None:  # fmt: skip
     """Build a reference from the live counters of a version."""
     from airbag_exporters.quality.reference.live import Prometheus, Version
@@ -152,7 +155,12 @@ def live(
 
     if not re.fullmatch(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", url):
         raise click.UsageError("--prometheus must be http(s)://HOST:PORT without user or query")
-    prometheus = Prometheus(url, token_file.read_text().strip() if token_file else None)
+    http = load_http_config(http_config_file) if http_config_file else None
+    if token_file:
+        if http and (http.basic_auth or http.authorization):
+            raise click.UsageError("--token-file and --http.config.file both say who we are; leave out one")
+        http = (http or HttpConfig()).model_copy(update={"authorization": Authorization(credentials_file=token_file)})
+    prometheus = Prometheus(url, http)
     old = load_reference(edges_from)
     _finish(counted(prometheus, old, Version(serving, model, version), window, _now()), [output], [])
 

@@ -29,7 +29,7 @@ def test_help_lists_every_command_with_a_sentence() -> None:
     text = airbag("--help").stdout
     for name, (_, sentence) in COMMANDS.items():
         assert f"{name} " in text
-        assert sentence.split(",")[0] in text
+        assert sentence.split(",")[0] in " ".join(text.split())
 
 
 def test_an_unknown_command_exits_2_and_a_bad_configuration_1_with_every_problem() -> None:

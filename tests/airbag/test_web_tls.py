@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
 import trustme
 
+from airbag.surface import Surface
+from airbag.web_file import WebFile
 from tests.airbag.certificates import write_authority, write_pair
 from tests.airbag.http_process import GUARDED, Running, running
 
@@ -100,3 +103,16 @@ def test_client_certificates_are_verified(tmp_path: Path, authority: trustme.CA,
             with pytest.raises(requests.ConnectionError):
                 get(process, tmp_path)
         assert get(process, tmp_path, client="client").ok
+
+
+def test_when_the_certificate_ends_is_a_metric_that_follows_a_renewal(tmp_path: Path, authority: trustme.CA) -> None:
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=20)
+    write_pair(tmp_path, authority, ends=ends)
+    (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}\n")
+    file = WebFile(tmp_path / "web.yml")
+    surface = Surface("a process")
+    surface.watch(file)
+    name = "airbag_web_certificate_expiry_timestamp_seconds"
+    assert surface.registry.get_sample_value(name) == ends.timestamp()
+    write_pair(tmp_path, authority, ends=ends + timedelta(days=90))
+    assert surface.registry.get_sample_value(name) == (ends + timedelta(days=90)).timestamp()

@@ -13,7 +13,7 @@ from airbag_exporters.serving.look import PARTS
 from tests.fakes.binaries import ROOT
 
 TEXT = (ROOT / "exporters" / "README.md").read_text()
-WATCHED, MODULES, PROMETHEUS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+WATCHED, ENCRYPTED, MODULES, PROMETHEUS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_configuration_is_valid(tmp_path: Path) -> None:
@@ -22,6 +22,14 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
     config = load_exporters(path)
     assert [target.name for target in config.servings[0].targets] == ["a", "b"]
     assert config.modules["default"].expect.error_ratio_max == 0.02
+
+
+def test_the_section_for_tls_is_one_of_a_group(tmp_path: Path) -> None:
+    path = tmp_path / "exporters.yml"
+    path.write_text(WATCHED.replace("state_folder", ENCRYPTED.partition("  - name: main\n")[2] + "state_folder"))
+    tls = load_exporters(path).servings[0].grpc_tls
+    assert tls is not None
+    assert (tls.server_name, len(tls.files)) == ("tf-serving", 3)
 
 
 def test_prometheus_accepts_the_scraping_of_probed_servers(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from airbag.serving.model_config import (
 from airbag_rollback import failpoints
 from airbag_rollback.actions.landing import Effect, Result
 from airbag_rollback.actions.step import Step, listed, names
-from airbag_rollback.look import Lookout, ModelView, TargetView, at_each, base_path, endpoint, on_disk, wanted
+from airbag_rollback.look import Lookout, ModelView, TargetView, at_each, base_path, on_disk, wanted
 
 RELOAD_TIMEOUT = 10.0
 """Seconds for one server to take a configuration; it may be busy with another one."""
@@ -111,7 +111,7 @@ def _change_locked(lookout: Lookout, group: ServingGroup, file: ModelConfigFile,
     # A person has no fence. The same text again, under another fence, shuts out who had it.
     if is_new or (plan.fence and plan.fence != snapshot.fence):
         snapshot = file.replace(snapshot, text, fence=plan.fence or None)
-    told = at_each(group.targets, lambda target: _tell(lookout, target, view, snapshot, plan, everybody=is_new))
+    told = at_each(group.targets, lambda target: _tell(lookout, group, target, view, snapshot, plan, is_new))
     failures = [f"{target.name}: {what}" for target, what in zip(group.targets, told, strict=True) if what]
     if failures:
         done = [target.name for target, what in zip(group.targets, told, strict=True) if not what]
@@ -138,8 +138,9 @@ def _no_longer_as_planned(view: ModelView, snapshot: Snapshot, plan: Change) -> 
 
 
 def _tell(
-    lookout: Lookout, target: Target, view: ModelView, snapshot: Snapshot, plan: Change, *, everybody: bool
-) -> str:
+    lookout: Lookout, group: ServingGroup, target: Target, view: ModelView, snapshot: Snapshot, plan: Change,
+    everybody: bool,
+) -> str:  # fmt: skip
     """Give one server the whole file; "" when it took it or has followed already, else what is the matter."""
     server = next(each for each in view.targets if each.name == target.name)
     if server.error:
@@ -151,16 +152,16 @@ def _tell(
         failpoints.reached("before the reload of ", target.name)
         if waits:
             first = edit_versions(snapshot.text, plan.model, plan.beside, labels=plan.labels_before)
-            control.reload(endpoint(target), first, timeout=RELOAD_TIMEOUT)
+            control.reload(group.endpoint(target), first, timeout=RELOAD_TIMEOUT)
         else:
-            control.reload(endpoint(target), config, timeout=RELOAD_TIMEOUT)
+            control.reload(group.endpoint(target), config, timeout=RELOAD_TIMEOUT)
         failpoints.reached("after the reload of ", target.name)
     except AirbagError as error:
-        return _refusal(lookout, target, snapshot, error)
+        return _refusal(lookout, group, target, snapshot, error)
     return f"has to load {plan.needs} before labels can move to it" if waits else ""
 
 
-def _refusal(lookout: Lookout, target: Target, snapshot: Snapshot, error: AirbagError) -> str:
+def _refusal(lookout: Lookout, group: ServingGroup, target: Target, snapshot: Snapshot, error: AirbagError) -> str:
     """The server's words, and what they mean where that is known."""
     if isinstance(error, Unreachable) and error.code == "DEADLINE_EXCEEDED":
         return (
@@ -171,7 +172,7 @@ def _refusal(lookout: Lookout, target: Target, snapshot: Snapshot, error: Airbag
         return str(error)
     stale = []
     for model in snapshot.config.model_config_list.config:
-        loaded = lookout.available(target, model.name) if model.version_labels else frozenset()
+        loaded = lookout.available(group, target, model.name) if model.version_labels else frozenset()
         stale += [
             f"label {label} of {model.name} names {version}, which is not loaded"
             for label, version in sorted(model.version_labels.items()) if version not in loaded

@@ -49,7 +49,8 @@ def explain(receiver: Receiver, serving: str, model: str) -> values.Explanation:
 
 
 def _signals(receiver: Receiver, group: ServingGroup, model: str, view: ModelView) -> list[values.SignalView]:
-    prometheus = Prometheus(receiver.settings.policy.prometheus_url)
+    policy = receiver.settings.policy
+    prometheus = Prometheus(policy.prometheus_url, http=policy.prometheus_http_config)
     try:
         return [_signal(receiver, group, model, view, name, prometheus) for name in SIGNALS]
     finally:

@@ -16,7 +16,8 @@ from rich.progress import track
 
 from airbag.config import load, parse_duration
 from airbag.errors import AirbagError
-from airbag.process import log_options
+from airbag.http_config import load_http_config
+from airbag.process import http_config_option, log_options
 from airbag_rollback.anchors import scraped_anchors
 from airbag_rollback.commands.texts import moment
 from airbag_rollback.journal.audit import Record
@@ -112,6 +113,7 @@ def export(config_file: Path, output: Path | None) -> None:
 @audit.command("verify", epilog="Example: airbag audit verify --anchor 412:9f86d081")
 @_config_option
 @click.option("--prometheus", "prometheus_url", help="Where heads of the audit were scraped.  [prometheus_url]")
+@http_config_option
 @click.option("--no-prometheus", is_flag=True, help="Compare with no scraped heads.")
 @click.option("--since", type=_Ago(), default="15d", show_default=True, help="Compare with heads scraped from then on.")
 @click.option("--match", "matchers", default="", help="""Which series to take, such as 'instance="a:9815"'.""")
@@ -121,8 +123,8 @@ def export(config_file: Path, output: Path | None) -> None:
 @click.option("--file", "exported", type=click.Path(path_type=Path), help="Verify this export instead of the journal.")
 @log_options
 def verify_(
-    config_file: Path, prometheus_url: str | None, no_prometheus: bool, since: float, matchers: str,
-    anchors: tuple[tuple[int, str], ...], old_keys: tuple[Path, ...], exported: Path | None,
+    config_file: Path, prometheus_url: str | None, http_config_file: Path | None, no_prometheus: bool, since: float,
+    matchers: str, anchors: tuple[tuple[int, str], ...], old_keys: tuple[Path, ...], exported: Path | None,
 ) -> None:  # fmt: skip
     """Recompute every record, and compare with what was seen of it off this host. Exits 1 when anything is wrong."""
     policy = load(config_file, Policy)
@@ -133,7 +135,10 @@ def verify_(
     scraped = 0
     if not no_prometheus:
         try:
-            found = scraped_anchors(prometheus_url or policy.prometheus_url, since, time.time(), matchers)
+            # The password or token for the policy's Prometheus is shown to no other.
+            http = policy.prometheus_http_config if not prometheus_url else None
+            http = load_http_config(http_config_file) if http_config_file else http
+            found = scraped_anchors(prometheus_url or policy.prometheus_url, since, time.time(), matchers, http=http)
         except AirbagError as error:
             raise NotVerified(f"no scraped heads to compare with: {error}. --no-prometheus goes without") from error
         scraped = len(found)

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ import requests
 
 from airbag.config import load
 from airbag.errors import ConfigError, Garbled, Problem, Refused, Unreachable
+from airbag.http_config import HttpConfig, TlsConfig, raise_for
+from airbag.http_session import new_session, trouble
 from airbag.process import log_options
 from airbag_rollback.keys import ORDER, Caller
 from airbag_rollback.policy import Policy, Role
@@ -23,17 +26,16 @@ from airbag_rollback.policy import Policy, Role
 R = TypeVar("R")
 
 URL = "http://127.0.0.1:9815"
+_TLS_REMEDY = "Look at --receiver.ca-file, --receiver.cert-file, --receiver.key-file and --receiver.server-name"
 _SECONDS = 30.0  # an explanation asks Prometheus many questions, each with its own limit
 
 
 class Client:
     """One receiver, as one caller. Every call raises Unreachable, Refused or Garbled with a sentence for people."""
 
-    def __init__(self, url: str, token: str | None, ca_file: Path | None = None) -> None:
+    def __init__(self, url: str, token: str | None, tls: TlsConfig | None = None) -> None:
         self.url = url.rstrip("/")
-        self._http = requests.Session()
-        self._http.trust_env = False  # a proxy meant for the internet has no say here
-        self._http.verify = str(ca_file) if ca_file else True
+        self._http = new_session(HttpConfig(tls_config=tls))
         if token is not None:
             self._http.headers["Authorization"] = f"Bearer {token}"
 
@@ -61,10 +63,9 @@ class Client:
     def _call(self, method: str, path: str, **more: Any) -> Any:
         try:
             answer = self._http.request(method, self.url + path, timeout=_SECONDS, allow_redirects=False, **more)
-        except requests.exceptions.SSLError as error:
-            text = f"the certificate of the receiver at {self.url} is not trusted"
-            raise Refused(f"{text}; name its authority with --receiver.ca-file") from error
         except (requests.RequestException, UnicodeError) as error:
+            if said := trouble(error, self._http):
+                raise Refused(f"the receiver at {self.url}: {said}. {_TLS_REMEDY}") from error
             text = f"the receiver at {self.url} gives no answer ({type(error).__name__}); start it, or name another"
             raise Unreachable(f"{text} with --receiver.url") from error
         if answer.ok:
@@ -95,13 +96,10 @@ def for_receiver(needs: Role) -> Callable[[Callable[..., R]], Callable[..., R]]:
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
         @functools.wraps(command)
-        def with_client(
-            *, receiver_url: str, token_file: Path | None, ca_file: Path | None, config_file: Path, **options: object
-        ) -> R:
-            token = find_token(receiver_url, token_file, config_file, needs)
-            return command(client=Client(receiver_url, token, ca_file), **options)
+        def with_client(*, receiver: Way, config_file: Path, **options: object) -> R:
+            return command(client=receiver.client(config_file, needs), **options)
 
-        wrapped: Callable[..., R] = log_options(with_client)
+        wrapped: Callable[..., R] = with_receiver(log_options(with_client))
         for option in reversed(_OPTIONS):
             wrapped = option(wrapped)
         return wrapped
@@ -113,30 +111,74 @@ config_option = click.option(
     "--config.file", "config_file", type=click.Path(path_type=Path), default="alertmanager/policy.yml",
     show_default=True, help="policy.yml, for a token on the receiver's own host.",
 )  # fmt: skip
-receiver_options = [
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_RECEIVER_OPTIONS = [
     click.option("--receiver.url", "receiver_url", default=URL, show_default=True, envvar="AIRBAG_RECEIVER_URL",
                  help="Where the receiver answers; also AIRBAG_RECEIVER_URL."),
     click.option("--token-file", type=click.Path(path_type=Path),
                  help="File with your token; AIRBAG_TOKEN holds one, too."),
-    click.option("--receiver.ca-file", "ca_file", type=click.Path(path_type=Path, exists=True),
-                 help="Authority of the receiver's certificate, when it speaks TLS."),
+    click.option("--receiver.ca-file", "ca_file", type=_FILE, envvar="AIRBAG_RECEIVER_CA_FILE",
+                 help="Authority of the receiver's certificate, when it speaks TLS; also AIRBAG_RECEIVER_CA_FILE."),
+    click.option("--receiver.cert-file", "cert_file", type=_FILE, envvar="AIRBAG_RECEIVER_CERT_FILE",
+                 help="Your client certificate; also AIRBAG_RECEIVER_CERT_FILE."),
+    click.option("--receiver.key-file", "key_file", type=_FILE, envvar="AIRBAG_RECEIVER_KEY_FILE",
+                 help="Its key; also AIRBAG_RECEIVER_KEY_FILE."),
+    click.option("--receiver.server-name", "server_name",
+                 help="The name in the receiver's certificate, where it is not the host of the URL."),
 ]  # fmt: skip
-_OPTIONS = [
-    *receiver_options, config_option, click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-]  # fmt: skip
+_OPTIONS = [config_option, click.option("--json", "as_json", is_flag=True, help="Print JSON.")]
 
 
-def find_token(url: str, token_file: Path | None, config_file: Path, needs: Role) -> str:
+@dataclass(frozen=True)
+class Way:
+    """How to reach the receiver, as the command line says."""
+
+    url: str
+    token_file: Path | None
+    tls: TlsConfig
+
+    def client(self, config_file: Path, needs: Role) -> Client:
+        """Somebody with that role. ConfigError when nothing says who it is."""
+        token = find_token(self.url, self.token_file, config_file, needs, has_certificate=bool(self.tls.cert_file))
+        return Client(self.url, token, self.tls)
+
+
+def with_receiver(command: Callable[..., R]) -> Callable[..., R]:
+    """Add the options that say where the receiver is and who asks; the command gets them as `receiver: Way`."""
+
+    @functools.wraps(command)
+    def with_way(
+        *, receiver_url: str, token_file: Path | None, ca_file: Path | None, cert_file: Path | None,
+        key_file: Path | None, server_name: str | None, **options: object,
+    ) -> R:  # fmt: skip
+        if (cert_file is None) != (key_file is None):
+            raise click.UsageError("give both --receiver.cert-file and --receiver.key-file, or neither")
+        tls = TlsConfig(ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name)
+        raise_for("airbag", tls.problems("--receiver"))
+        return command(receiver=Way(receiver_url, token_file, tls), **options)
+
+    wrapped: Callable[..., R] = with_way
+    for option in reversed(_RECEIVER_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def find_token(
+    url: str, token_file: Path | None, config_file: Path, needs: Role, *, has_certificate: bool = False
+) -> str | None:
     """The token to use: of the file, of AIRBAG_TOKEN, or, on the receiver's host, of policy.yml.
 
     Of policy.yml that is the readable one with the least role that suffices, and it goes to a receiver on this very
-    host only: no address given by mistake can draw it out. ConfigError when there is none.
+    host only: no address given by mistake can draw it out. ConfigError when there is none; a certificate takes its
+    place, and then nothing is taken from policy.yml.
     """
     if token_file is not None:
         return _written(token_file)
     given = os.environ.get("AIRBAG_TOKEN", "").strip()
     if given:
         return given
+    if has_certificate:
+        return None
     if not _is_here(url):
         problem = Problem("token", f"is missing, and {url} is not this host", "give --token-file or AIRBAG_TOKEN")
         raise ConfigError("airbag", [problem])

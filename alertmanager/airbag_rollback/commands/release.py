@@ -14,7 +14,7 @@ from airbag.process import log_options
 from airbag.serving.groups import ServingGroup, Servings, load_servings
 from airbag_rollback.actions.release import NotReleased
 from airbag_rollback.actions.release import release as put_live
-from airbag_rollback.commands.client import Client, find_token, receiver_options
+from airbag_rollback.commands.client import Way, with_receiver
 from airbag_rollback.commands.gate import watch
 from airbag_rollback.commands.pause import DurationType
 from airbag_rollback.look import Lookout, ModelView
@@ -34,10 +34,11 @@ _OLD_NEWS = 5.0
 @click.option("--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds to wait.")
 @click.option("--gate", type=DurationType(),
               help="Watch it for so long and go back when it is bad or was never shown good, e.g. 2m.")  # fmt: skip
+@with_receiver
 @log_options
 def release(
     model: str, version: int, serving: str | None, config_file: Path, no_wait: bool, timeout: float,
-    gate: float | None, receiver_url: str, token_file: Path | None, ca_file: Path | None,
+    gate: float | None, receiver: Way,
 ) -> None:  # fmt: skip
     """Put VERSION of MODEL live beside the version that answers now, which stays loaded to go back to.
 
@@ -45,9 +46,7 @@ def release(
     """
     if gate is not None and no_wait:
         raise click.UsageError("--gate has to wait for the version to answer; leave out --no-wait")
-    client = (
-        Client(receiver_url, find_token(receiver_url, token_file, config_file, "operator"), ca_file) if gate else None
-    )
+    client = receiver.client(config_file, "operator") if gate else None
     group = _group(load_servings(load(config_file, Policy).exporters_file), model, serving)
     if client:
         client.get("/v1/explain", serving=group.name, model=model)  # without a receiver nothing is released
@@ -63,10 +62,6 @@ def release(
         lookout.close()
     if client and gate:
         watch(client, group.name, model, version, max(before.serves, default=None), gate)
-
-
-for _option in reversed(receiver_options):
-    release = _option(release)
 
 
 def _group(servings: Servings, model: str, name: str | None) -> ServingGroup:

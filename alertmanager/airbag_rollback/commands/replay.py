@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from airbag.config import parse_duration
-from airbag.process import log_options
+from airbag.process import http_config_option, log_options
 from airbag_rollback.commands.moments import MomentType
 from airbag_rollback.commands.texts import duration, moment, print_json
 from airbag_rollback.replay.history import Wanted, settings_of
@@ -41,16 +41,17 @@ def _step(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
 @click.option("--policy", "policy_file", type=click.Path(path_type=Path), default="alertmanager/policy.yml",
               show_default=True, help="The policy to try; it names exporters.yml.")  # fmt: skip
 @click.option("--prometheus.url", "prometheus_url", help="Another Prometheus than the policy's.")
+@http_config_option
 @click.option("--alerts-only", is_flag=True, help="Only what fired, not what a signal alone would have called for.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the evidence of each decision.")
 @log_options
 @click.pass_context
 def replay(
     ctx: click.Context, start: float, end: float, model: str | None, step: float, policy_file: Path,
-    prometheus_url: str | None, alerts_only: bool, as_json: bool,
+    prometheus_url: str | None, http_config_file: Path | None, alerts_only: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Say what the policy would have done in the past, by Prometheus' history, and why not otherwise."""
-    settings = settings_of(policy_file, prometheus_url)
+    settings = settings_of(policy_file, prometheus_url, http_config_file)
     wanted = Wanted(start, end, step, model, not alerts_only)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),

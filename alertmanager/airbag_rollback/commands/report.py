@@ -14,8 +14,8 @@ from rich.console import Console
 from airbag.clock import SystemClock
 from airbag.disk import replace_file
 from airbag.errors import ConfigError, Problem, RemoteError
-from airbag.process import log_options
-from airbag_rollback.commands.client import Client, config_option, find_token, receiver_options
+from airbag.process import http_config_option, log_options
+from airbag_rollback.commands.client import Client, Way, config_option, with_receiver
 from airbag_rollback.commands.moments import MomentType
 from airbag_rollback.config import Settings
 from airbag_rollback.replay.history import settings_of
@@ -58,12 +58,14 @@ def _output(_ctx: click.Context, _param: click.Parameter, paths: tuple[Path, ...
               callback=_output, help="report.html or report.png; may be given several times.")  # fmt: skip
 @click.option("--attach", is_flag=True, help="Keep it with the records of the actions; takes the role operator.")
 @click.option("--prometheus.url", "prometheus_url", help="Another Prometheus than the policy's.")
+@http_config_option
 @config_option
+@with_receiver
 @log_options
 def report(
     model: str | None, model_option: str | None, serving: str | None, start: float | None, end: float | None,
     action_id: int | None, outputs: tuple[Path, ...], attach: bool, prometheus_url: str | None, config_file: Path,
-    receiver_url: str, token_file: Path | None, ca_file: Path | None,
+    http_config_file: Path | None, receiver: Way,
 ) -> None:  # fmt: skip
     """Write what happened to MODEL in a span of time, or around one action: one HTML file, or a picture."""
     if not outputs and not attach:
@@ -71,12 +73,12 @@ def report(
     if model and model_option and model != model_option:
         raise click.UsageError("MODEL and --model name two models")
     draw.check()
-    settings = settings_of(config_file, prometheus_url)
-    client = Client(
-        receiver_url, find_token(receiver_url, token_file, config_file, "operator" if attach else "viewer"), ca_file
-    )
+    settings = settings_of(config_file, prometheus_url, http_config_file)
+    client = receiver.client(config_file, "operator" if attach else "viewer")
     now = time.time()
-    with closing(PastPrometheus(settings.policy.prometheus_url, SystemClock(), timeout=30.0)) as prometheus:
+    policy = settings.policy
+    past = PastPrometheus(policy.prometheus_url, SystemClock(), 30.0, policy.prometheus_http_config)
+    with closing(past) as prometheus:
         if action_id is None:
             wanted = _asked_for(
                 settings, prometheus, model or model_option, serving, start, now if end is None else end
@@ -93,10 +95,6 @@ def report(
         click.echo(f"{path}: {len(document) / 1024:.0f} KiB")
     if attach:
         _attach(client, incident, source)
-
-
-for _option in reversed(receiver_options):
-    report = _option(report)
 
 
 def _asked_for(

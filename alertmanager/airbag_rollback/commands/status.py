@@ -14,7 +14,7 @@ from airbag.errors import AirbagError
 from airbag.process import log_options
 from airbag.serving.groups import Servings, load_servings
 from airbag.serving.values import State
-from airbag_rollback.commands.client import Client, find_token, receiver_options
+from airbag_rollback.commands.client import Client, Way, with_receiver
 from airbag_rollback.commands.texts import line_of, moment, print_json
 from airbag_rollback.look import Lookout
 from airbag_rollback.policy import Policy
@@ -27,29 +27,24 @@ _NOT_ACTING = ("off", "observe")
               show_default=True, help="policy.yml; it names exporters.yml.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="How many actions to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: what the receiver says, without the servers.")
+@with_receiver
 @log_options
-def status(
-    config_file: Path, receiver_url: str, token_file: Path | None, ca_file: Path | None, limit: int, as_json: bool
-) -> None:
+def status(config_file: Path, receiver: Way, limit: int, as_json: bool) -> None:
     """Show what serves, server by server, and what the receiver is doing. The servers are asked directly."""
     if as_json:
-        client = Client(receiver_url, find_token(receiver_url, token_file, config_file, "viewer"), ca_file)
+        client = receiver.client(config_file, "viewer")
         print_json(_told(client, limit))
         return
     console = Console(highlight=False)
     console.print(_serving(load_servings(load(config_file, Policy).exporters_file)))
     try:
-        client = Client(receiver_url, find_token(receiver_url, token_file, config_file, "viewer"), ca_file)
+        client = receiver.client(config_file, "viewer")
         told = _told(client, limit)
     except AirbagError as error:
         click.echo(f"actions: {error}")
         return
     for line in [*_standing(told), *_actions(told)]:
         click.echo(line)
-
-
-for _option in reversed(receiver_options):
-    status = _option(status)
 
 
 def _serving(servings: Servings) -> Table:

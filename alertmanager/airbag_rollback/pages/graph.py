@@ -14,6 +14,8 @@ from urllib.parse import urlencode, urlsplit
 import requests
 
 from airbag.clock import Clock
+from airbag.http_config import HttpConfig
+from airbag.http_session import new_session
 
 _KEEP = 300.0
 _KEEP_NOTHING = 60.0
@@ -23,8 +25,11 @@ _TIMEOUT = 1.0  # seconds that a page may wait for a link
 class Graph:
     """Asks `url()` where people find it, and remembers the answer for a while. Safe for several threads."""
 
-    def __init__(self, url: Callable[[], str], clock: Clock) -> None:
+    def __init__(
+        self, url: Callable[[], str], clock: Clock, http: Callable[[], HttpConfig | None] = lambda: None
+    ) -> None:
         self._url = url
+        self._http = http
         self._clock = clock
         self._lock = threading.Lock()
         self._known: tuple[str, str, float] = ("", "", 0.0)  # asked where, what came, until when it holds
@@ -43,15 +48,14 @@ class Graph:
         with self._lock:  # one asks, the others wait for what comes
             url, (asked, known, until), now = self._url(), self._known, self._clock.monotonic()
             if asked != url or now >= until:
-                known = _external(url)
+                known = _external(url, self._http())
                 self._known = (url, known, now + (_KEEP if known else _KEEP_NOTHING))
             return known
 
 
-def _external(url: str) -> str:
+def _external(url: str, config: HttpConfig | None) -> str:
     try:
-        with requests.Session() as http:
-            http.trust_env = False  # a proxy meant for the internet has no say here
+        with new_session(config) as http:
             answer = http.get(f"{url.rstrip('/')}/api/v1/status/flags", timeout=_TIMEOUT, allow_redirects=False)
             found = str(answer.json()["data"]["web.external-url"])
     except (requests.RequestException, ValueError, KeyError, TypeError):

@@ -23,7 +23,10 @@ from airbag_rollback.receiver import Receiver
 def page_routes(receiver: Receiver) -> list[BaseRoute]:
     """All of them. Put before the routes that every process has, `/` is the overview and not the list of doors."""
     assets = Assets()
-    graph = Graph(lambda: receiver.settings.policy.prometheus_url, receiver.clock)
+    graph = Graph(
+        lambda: receiver.settings.policy.prometheus_url, receiver.clock,
+        lambda: receiver.settings.policy.prometheus_http_config,
+    )  # fmt: skip
     door = Door(receiver.access, lambda: receiver.settings.keys, Sessions(receiver.clock), FormTokens())
     frame = Frame(door, receiver.access, Renderer(assets, graph, receiver.clock), Messages())
     overview = Overview(receiver)

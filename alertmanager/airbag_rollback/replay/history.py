@@ -9,6 +9,7 @@ from pathlib import Path
 
 from airbag.config import load, parse_duration
 from airbag.errors import ConfigError, Problem
+from airbag.http_config import load_http_config, raise_for
 from airbag.rules import Profile
 from airbag.serving.groups import load_servings
 from airbag_rollback.config import Settings
@@ -38,11 +39,18 @@ class Wanted:
     signals: bool = True
 
 
-def settings_of(policy_file: Path, prometheus_url: str | None = None) -> Settings:
-    """The policy without any secret, which nobody needs to look back. ConfigError lists every problem."""
+def settings_of(policy_file: Path, prometheus_url: str | None = None, http_file: Path | None = None) -> Settings:
+    """The policy without any secret, which nobody needs to look back. ConfigError lists every problem.
+
+    Another Prometheus is never shown the password or token for the policy's; `http_file` has its own.
+    """
     policy = load(policy_file, Policy)
-    if prometheus_url:
-        policy = policy.model_copy(update={"prometheus_url": prometheus_url})
+    if prometheus_url or http_file:
+        http = load_http_config(http_file) if http_file else None
+        url = prometheus_url or policy.prometheus_url
+        policy = policy.model_copy(update={"prometheus_url": url, "prometheus_http_config": http})
+    if policy.prometheus_http_config and not http_file:
+        raise_for(str(policy_file), policy.prometheus_http_config.problems("prometheus_http_config"))
     return only_watched(Settings(policy, load_servings(policy.exporters_file), "", b"", Keys()))
 
 
@@ -50,7 +58,7 @@ def replay(settings: Settings, wanted: Wanted, told: Callable[[str, float], None
     """What would have been done about every stretch, in the order of time. NotReplayed, RemoteError."""
     policy, pace = settings.policy, settings.servings.rules.pace
     clock = PastClock(wanted.end)
-    prometheus = PastPrometheus(policy.prometheus_url, clock)
+    prometheus = PastPrometheus(policy.prometheus_url, clock, http=policy.prometheus_http_config)
     try:
         _check(prometheus, wanted, pace)
         longest = max([policy.release_window, *(each.release_window or 0.0 for each in policy.models)])

@@ -10,6 +10,8 @@ import requests
 
 from airbag.clock import Clock
 from airbag.errors import Garbled, Refused, Unreachable
+from airbag.http_config import HttpConfig
+from airbag.http_session import why
 from airbag_rollback.prometheus import Prometheus, Row
 
 POINTS_MAX = 5_000
@@ -38,8 +40,8 @@ class PastClock:
 class PastPrometheus(Prometheus):
     """Answers as it would have at the clock's time; a question about an earlier moment is answered for that."""
 
-    def __init__(self, url: str, clock: Clock, timeout: float = 60.0) -> None:
-        super().__init__(url, timeout=timeout)
+    def __init__(self, url: str, clock: Clock, timeout: float = 60.0, http: HttpConfig | None = None) -> None:
+        super().__init__(url, timeout=timeout, http=http)
         self._clock = clock
         self._ranges = f"{url.rstrip('/')}/api/v1/query_range"
         self._limit = timeout
@@ -60,7 +62,7 @@ class PastPrometheus(Prometheus):
         try:
             answer = self._http.post(self._ranges, data=form, timeout=self._limit, allow_redirects=False)
         except requests.RequestException as error:
-            raise Unreachable(f"Prometheus at {self._ranges} gave no answer: {type(error).__name__}") from error
+            raise Unreachable(f"Prometheus at {self._ranges} gave no answer: {why(error, self._http)}") from error
         if answer.status_code != requests.codes.ok:
             raise Refused(f"Prometheus refused {query}: {answer.text[:200]}", str(answer.status_code))
         try:

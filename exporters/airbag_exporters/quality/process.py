@@ -41,7 +41,7 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         book = counting.submit(Book, config, ledger, clock.now).result()
 
         def reload() -> None:
-            new = load_exporters(config_file)
+            new = load_exporters(config_file, "quality")
             check_quality(new)
             intake.token = _token(new)
             intake.limits = new.quality.limits

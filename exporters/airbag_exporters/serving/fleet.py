@@ -13,7 +13,6 @@ from airbag.clock import Clock
 from airbag.disk import lock_file
 from airbag.errors import StartError
 from airbag.serving.groups import Expectations, ServingGroup
-from airbag.serving.values import Endpoint
 from airbag_exporters.config import ExportersConfig
 from airbag_exporters.serving.own_requests import OwnRequests
 from airbag_exporters.serving.poll import Plan, Poller
@@ -131,8 +130,7 @@ class Fleet:
     def _plans(self, config: ExportersConfig) -> Iterable[Plan]:
         for group in config.servings:
             for target in group.targets:
-                endpoint = Endpoint(target.grpc, target.rest)
-                yield Plan(group.name, target.name, endpoint, group, partial(self.file, group))
+                yield Plan(group.name, target.name, group.endpoint(target), group, partial(self.file, group))
 
     def _poller(self, plan: Plan) -> Poller:
         folder = self._state_folder

@@ -131,4 +131,4 @@ def _patience(header: str | None) -> float:
 def _plan(name: str, target: str, module: ProbeModule) -> Plan:
     rest = f"{target.rpartition(':')[0]}:{module.rest_port}" if module.rest_port else None
     file = ModelsFile(module.model_config_file).models if module.model_config_file else dict
-    return Plan(name, target, Endpoint(target, rest), module, file)
+    return Plan(name, target, Endpoint(target, rest, module.grpc_tls), module, file)

@@ -29,7 +29,7 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
     store = RepositoryWatch(lambda: [Seen(each.group, each.targets) for each in fleet.read()], clock)
 
     def reload() -> None:
-        new = load_exporters(config_file)
+        new = load_exporters(config_file, "serving")
         probing.adopt(new)
         fleet.adopt(new)
         probes.adopt(new)

@@ -15,6 +15,7 @@ import pytest
 
 from airbag.errors import Garbled, Refused, Unreachable
 from airbag.serving.proto import tfs_pb2
+from airbag.serving.values import Endpoint
 from airbag.serving.wire import GET_MODEL_STATUS, Wire
 from tests.fakes.tfs_wire import FakeServing, Status, serving
 from tests.fakes.wait import until
@@ -35,7 +36,7 @@ def _answers(wire: Wire) -> bool:
 
 
 def test_a_call_brings_the_servers_answer(fake: FakeServing) -> None:
-    with Wire(fake.address) as wire:
+    with Wire(Endpoint(fake.address)) as wire:
         answer = wire.call(GET_MODEL_STATUS, ASK, 5.0)
     assert [(v.version, v.state) for v in answer.model_version_status] == [(1, Status.AVAILABLE)]
 
@@ -43,7 +44,7 @@ def test_a_call_brings_the_servers_answer(fake: FakeServing) -> None:
 def test_a_slow_server_is_unreachable_once_the_deadline_is_over(fake: FakeServing) -> None:
     fake.hold.clear()
     started = time.monotonic()
-    with Wire(fake.address) as wire, pytest.raises(Unreachable, match=r"deadline 0\.2 s") as caught:
+    with Wire(Endpoint(fake.address)) as wire, pytest.raises(Unreachable, match=r"deadline 0\.2 s") as caught:
         wire.call(GET_MODEL_STATUS, ASK, 0.2)
     assert caught.value.code == "DEADLINE_EXCEEDED"
     assert time.monotonic() - started < 5
@@ -54,7 +55,7 @@ def test_nobody_listening_is_unreachable_without_waiting_for_the_deadline() -> N
     with socket.socket() as free:  # bound but not listening: connections are refused
         free.bind(("127.0.0.1", 0))
         started = time.monotonic()
-        with Wire(f"127.0.0.1:{free.getsockname()[1]}") as wire, pytest.raises(Unreachable) as caught:
+        with Wire(Endpoint(f"127.0.0.1:{free.getsockname()[1]}")) as wire, pytest.raises(Unreachable) as caught:
             wire.call(GET_MODEL_STATUS, ASK, 60.0)
     assert caught.value.code == "UNAVAILABLE"
     assert time.monotonic() - started < 10
@@ -63,20 +64,20 @@ def test_nobody_listening_is_unreachable_without_waiting_for_the_deadline() -> N
 @pytest.mark.parametrize("code", [grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNIMPLEMENTED])
 def test_a_no_is_refused_with_the_servers_code_and_words(fake: FakeServing, code: grpc.StatusCode) -> None:
     fake.refuse_with = (code, "not like this")
-    with Wire(fake.address) as wire, pytest.raises(Refused, match="not like this") as caught:
+    with Wire(Endpoint(fake.address)) as wire, pytest.raises(Refused, match="not like this") as caught:
         wire.call(GET_MODEL_STATUS, ASK, 5.0)
     assert caught.value.code == code.name
 
 
 def test_a_server_that_cancels_is_unreachable(fake: FakeServing) -> None:
     fake.refuse_with = (grpc.StatusCode.CANCELLED, "going away")
-    with Wire(fake.address) as wire, pytest.raises(Unreachable):
+    with Wire(Endpoint(fake.address)) as wire, pytest.raises(Unreachable):
         wire.call(GET_MODEL_STATUS, ASK, 5.0)
 
 
 def test_a_server_that_dies_during_the_call_is_unreachable(fake: FakeServing) -> None:
     fake.hold.clear()
-    with Wire(fake.address) as wire:
+    with Wire(Endpoint(fake.address)) as wire:
         killer = threading.Thread(target=lambda: (until(lambda: fake.requests), fake.die()))
         killer.start()
         with pytest.raises(Unreachable):
@@ -85,7 +86,7 @@ def test_a_server_that_dies_during_the_call_is_unreachable(fake: FakeServing) ->
 
 
 def test_a_server_that_comes_back_is_found_within_about_a_second(fake: FakeServing) -> None:
-    with Wire(fake.address) as wire:
+    with Wire(Endpoint(fake.address)) as wire:
         assert _answers(wire)
         fake.die()
         for _ in range(40):  # long enough for the back-off to reach its largest step
@@ -108,7 +109,7 @@ def test_an_answer_that_is_no_message_is_garbled() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with Wire(f"127.0.0.1:{port}") as wire, pytest.raises(Garbled, match="GetModelStatusResponse"):
+        with Wire(Endpoint(f"127.0.0.1:{port}")) as wire, pytest.raises(Garbled, match="GetModelStatusResponse"):
             wire.call(GET_MODEL_STATUS, ASK, 5.0)
     finally:
         server.stop(0).wait()
@@ -116,13 +117,13 @@ def test_an_answer_that_is_no_message_is_garbled() -> None:
 
 def test_an_answer_larger_than_grpcs_default_limit_is_read(fake: FakeServing) -> None:
     fake.errors[("m", 1)] = (5, "x" * (5 << 20))
-    with Wire(fake.address) as wire:
+    with Wire(Endpoint(fake.address)) as wire:
         answer = wire.call(GET_MODEL_STATUS, ASK, 20.0)
     assert len(answer.model_version_status[0].status.error_message) == 5 << 20
 
 
 def test_a_closed_wire_is_unreachable_and_may_be_closed_again(fake: FakeServing) -> None:
-    wire = Wire(fake.address)
+    wire = Wire(Endpoint(fake.address))
     wire.close()
     wire.close()
     with pytest.raises(Unreachable, match="closed"):
@@ -133,7 +134,7 @@ def test_a_proxy_in_the_environment_is_not_used(fake: FakeServing, monkeypatch: 
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
-    with Wire(fake.address) as wire:
+    with Wire(Endpoint(fake.address)) as wire:
         assert _answers(wire)
 
 
@@ -155,6 +156,6 @@ def _user_timeouts(port: int) -> set[int]:
 
 
 def test_a_peer_that_vanished_without_a_word_is_given_up_after_two_seconds(fake: FakeServing) -> None:
-    with Wire(fake.address) as wire:
+    with Wire(Endpoint(fake.address)) as wire:
         assert _answers(wire)
         assert _user_timeouts(fake.port) == {2000}

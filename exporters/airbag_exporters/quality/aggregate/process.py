@@ -27,7 +27,7 @@ def run(config_file: Path, config: ExportersConfig, web: Web) -> None:
         rounds = Rounds(plan, clock, replicas)
 
         def reload() -> None:
-            rounds.adopt(wanted(config_file, load_exporters(config_file)))
+            rounds.adopt(wanted(config_file, load_exporters(config_file, "aggregate")))
 
         surface = Surface(
             "airbag quality aggregator", not_ready=rounds.not_ready, reload=reload, about=ABOUT, pages=[rounds.pages]
@@ -50,4 +50,4 @@ def wanted(config_file: Path, config: ExportersConfig) -> Wanted:
         raise ConfigError(str(config_file), [Problem("quality.aggregate", "is missing", remedy)])
     token = aggregate.token.read() if aggregate.token else None
     urls = tuple(dict.fromkeys(url.rstrip("/") for url in aggregate.replicas))
-    return Wanted(urls, token, aggregate.interval, config.rules)
+    return Wanted(urls, token, aggregate.interval, config.rules, aggregate.http_config)

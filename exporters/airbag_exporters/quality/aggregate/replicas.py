@@ -9,6 +9,8 @@ import requests
 
 from airbag.clock import Clock
 from airbag.errors import AirbagError, Garbled, Refused, Unreachable
+from airbag.http_config import HttpConfig
+from airbag.http_session import new_session, trouble
 from airbag_exporters.quality.render import BadSnapshot, Snapshot, decode_snapshot
 
 PATH = "/v1/snapshot"
@@ -25,6 +27,7 @@ class Replicas:
         self._clock = clock
         self._pool = ThreadPoolExecutor(_AT_ONCE, "replicas")
         self._sessions: dict[str, requests.Session] = {}
+        self._http: HttpConfig | None = None
 
     def __enter__(self) -> Replicas:
         return self
@@ -34,11 +37,17 @@ class Replicas:
         for session in self._sessions.values():
             session.close()
 
-    def ask(self, urls: Sequence[str], token: str | None) -> Mapping[str, Snapshot | AirbagError]:
+    def ask(
+        self, urls: Sequence[str], token: str | None, http: HttpConfig | None = None
+    ) -> Mapping[str, Snapshot | AirbagError]:
         """What each one answers, or why it did not: Unreachable, Refused or Garbled. No URL may stand there twice."""
+        if http != self._http:  # another configuration is in force
+            for session in self._sessions.values():
+                session.close()
+            self._sessions, self._http = {}, http
         for url in urls:
-            session = self._sessions.setdefault(url, requests.Session())
-            session.trust_env = False  # a proxy meant for the internet has no say here
+            if url not in self._sessions:
+                self._sessions[url] = new_session(http)
         return dict(zip(urls, self._pool.map(lambda url: self._answer(url, token), urls), strict=True))
 
     def _answer(self, url: str, token: str | None) -> Snapshot | AirbagError:
@@ -46,7 +55,7 @@ class Replicas:
         try:
             return decode_snapshot(self._body(url, where, {"Authorization": f"Bearer {token}"} if token else {}))
         except requests.RequestException as error:
-            return Unreachable(f"{where} gives no answer: {error}")
+            return Unreachable(f"{where} gives no answer: {trouble(error, self._sessions[url]) or error}")
         except BadSnapshot as error:
             return Garbled(f"{where}: {error}")
         except AirbagError as error:

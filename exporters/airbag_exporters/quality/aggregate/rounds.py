@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from airbag.clock import Clock
 from airbag.errors import AirbagError, Garbled
 from airbag.exposition import Family, Samples
+from airbag.http_config import HttpConfig
 from airbag.rules import RuleSettings
 from airbag_exporters.quality.aggregate.fleet import Fleet
 from airbag_exporters.quality.aggregate.page import RecordsPage
@@ -35,6 +36,7 @@ class Wanted:
     token: str | None
     interval: float
     windows: RuleSettings
+    http: HttpConfig | None = None
 
 
 class Rounds:
@@ -90,7 +92,7 @@ class Rounds:
         wanted = self._wanted
         if wanted.windows != self._fleet.windows:
             self._fleet = Fleet(wanted.windows)
-        answers = self._replicas.ask(wanted.urls, wanted.token)
+        answers = self._replicas.ask(wanted.urls, wanted.token, wanted.http)
         now = self._clock.monotonic()
         self._up = {url: self._take(url, answer, now) for url, answer in answers.items()}
         self._fleet.keep(wanted.urls, now)

@@ -39,8 +39,7 @@ class Link:
         self._closing, self._changing = threading.Event(), threading.Lock()
         self._client: Redis = Redis.from_url(
             config.url,
-            username=config.username,
-            password=config.password.read() if config.password else None,
+            **config.connection(),
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
             socket_keepalive=True,

@@ -11,6 +11,8 @@ from typing import Any
 import requests
 
 from airbag.errors import ConfigError, Garbled, Problem, Refused, Unreachable
+from airbag.http_config import HttpConfig
+from airbag.http_session import new_session, why
 from airbag_exporters.quality.reference.value import Categorical, Numeric, Reference
 
 _TIMEOUT = 60.0
@@ -37,20 +39,21 @@ class Version:
 
 @dataclass(frozen=True)
 class Prometheus:
-    """The instant query API. `token`, when there is one, is sent as a bearer token."""
+    """The instant query API."""
 
     url: str
-    token: str | None = None
+    http: HttpConfig | None = None
 
     def ask(self, query: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of every series now; RemoteError when there is no answer, or one that says no."""
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            answer = requests.post(
-                f"{self.url.rstrip('/')}/api/v1/query", data={"query": query}, headers=headers, timeout=_TIMEOUT
-            )
+            with new_session(self.http) as session:
+                answer = session.post(
+                    f"{self.url.rstrip('/')}/api/v1/query", data={"query": query}, timeout=_TIMEOUT,
+                    allow_redirects=False,
+                )  # fmt: skip
         except requests.RequestException as error:
-            raise Unreachable(f"no answer from Prometheus at {self.url}: {error}") from error
+            raise Unreachable(f"no answer from Prometheus at {self.url}: {why(error, session)}") from error
         try:
             document: Any = answer.json()  # Any: JSON, checked by the next lines
             if document["status"] != "success":

@@ -33,7 +33,7 @@ class Group:
         self._at = (config.stream, config.group)
         # Not tried again by the library: what it was given then is only found by reading the own pending entries.
         self._redis: Redis = Redis.from_url(
-            config.url, username=config.username, password=config.password.read() if config.password else None,
+            config.url, **config.connection(),
             socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_ANSWER_SECONDS, socket_keepalive=True,
             retry=Retry(NoBackoff(), 0), protocol=2,
         )  # fmt: skip

@@ -5,12 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import ssl
 import threading
 from collections import Counter as Count
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from airbag.clock import Clock
+from airbag.http_config import HttpConfig, TlsConfig, authorization
+from airbag.tls_words import tls_trouble
 from airbag_exporters.serving.alerts.alert import Alert, Subject, message
 
 log = logging.getLogger("airbag.exporter.alerts")
@@ -37,7 +40,9 @@ class Pusher:
         clock: Clock,
         sent: Count[str],
         changed: Callable[[], None],
+        http: HttpConfig | None = None,
     ) -> None:
+        self.http = http
         self.labels = labels
         self.clock = clock
         self._sent = sent
@@ -130,10 +135,10 @@ class _Line(threading.Thread):
 
     def _post(self, messages: list[dict[str, object]]) -> bool:
         try:
-            status = post(f"{self._url.rstrip('/')}/api/v2/alerts", json.dumps(messages).encode())
+            status = post(f"{self._url.rstrip('/')}/api/v2/alerts", json.dumps(messages).encode(), self._pusher.http)
             problem = "" if status == http.client.OK else f"HTTP {status}"
-        except (OSError, http.client.HTTPException) as error:
-            problem = str(error) or type(error).__name__
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a file of http_config
+            problem = self._trouble(error) or str(error) or type(error).__name__
         self._pusher.count("failed" if problem else "delivered")
         if problem and not self._is_failing:
             log.warning("Alertmanager took no alert; trying on", extra={"url": self._url, "reason": problem})
@@ -142,15 +147,45 @@ class _Line(threading.Thread):
         self._is_failing = bool(problem)
         return not problem
 
+    def _trouble(self, error: Exception) -> str:
+        config = self._pusher.http
+        shown = bool(config and config.tls_config and config.tls_config.cert_file)
+        return tls_trouble(error, shown=shown if self._url.startswith("https:") else None)
 
-def post(url: str, body: bytes) -> int:
-    """POST JSON; the status. OSError or HTTPException when no answer came. Redirects are not followed."""
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=_TIMEOUT)
+
+def post(url: str, body: bytes, config: HttpConfig | None = None) -> int:
+    """POST JSON; the status. OSError or HTTPException when no answer came, ValueError when a file of `config` is wrong.
+
+    Redirects are not followed. Certificates and secrets are read each time: messages are few.
+    """
+    config = config or HttpConfig()
+    headers = {"Content-Type": "application/json", "User-Agent": "airbag", **authorization(config)}
+    connection = _connection(urlsplit(url), config.tls_config)
     try:
-        connection.request("POST", parts.path, body, {"Content-Type": "application/json", "User-Agent": "airbag"})
+        connection.request("POST", urlsplit(url).path, body, headers)
         with connection.getresponse() as answer:
             return answer.status
     finally:
         connection.close()
+
+
+def _connection(parts: SplitResult, tls: TlsConfig | None) -> http.client.HTTPConnection:
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT)
+    if tls is None:
+        return http.client.HTTPSConnection(parts.netloc, timeout=_TIMEOUT)
+    if tls.server_name is None:
+        return http.client.HTTPSConnection(parts.netloc, timeout=_TIMEOUT, context=tls.context())
+    return _Named(parts.netloc, tls.context(), tls.server_name)
+
+
+class _Named(http.client.HTTPSConnection):
+    """Wants that name in the server's certificate, whatever the host of the address is."""
+
+    def __init__(self, netloc: str, context: ssl.SSLContext, name: str) -> None:
+        super().__init__(netloc, timeout=_TIMEOUT, context=context)
+        self._tls, self._name = context, name
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)

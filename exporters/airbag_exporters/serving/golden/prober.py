@@ -42,7 +42,7 @@ class ProbePlan:
 
     serving: str
     target: str
-    grpc: str
+    endpoint: Endpoint
     scripts: Mapping[str, Script]
 
 
@@ -67,7 +67,7 @@ class Prober:
         self._base_path = base_path
         self._asked = asked
         self._changed = changed
-        self._reader = Reader(Endpoint(plan.grpc))
+        self._reader = Reader(plan.endpoint)
         self._asker = Asker(self._reader, own, clock)
         self._lock = threading.Lock()
         self._lives: dict[tuple[str, int], Life] = {}

@@ -143,7 +143,9 @@ class Probing:
             self._pusher.stop()
         self._alerts, self._pusher = alerts, None
         if alerts:
-            self._pusher = Pusher(alerts.alertmanager_urls, alerts.labels, self._clock, self._sent, self._sent_one)
+            self._pusher = Pusher(
+                alerts.alertmanager_urls, alerts.labels, self._clock, self._sent, self._sent_one, alerts.http_config
+            )
             for key in self._plans:
                 self._tell(key)
             if self._is_started:
@@ -161,4 +163,4 @@ def _plans(config: ExportersConfig, files: Mapping[Path, tuple[Request, ...]]) -
             if model.golden
         }
         for target in group.targets:
-            yield ProbePlan(group.name, target.name, target.grpc, scripts)
+            yield ProbePlan(group.name, target.name, group.endpoint(target), scripts)

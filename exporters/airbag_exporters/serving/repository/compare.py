@@ -8,24 +8,23 @@ from collections.abc import Callable
 from airbag.clock import Clock
 from airbag.errors import RemoteError
 from airbag.repository import Signatures, of_map
-from airbag.serving.groups import Target
+from airbag.serving.groups import ServingGroup, Target
 from airbag.serving.proto.tfs_pb2 import SignatureDefMap
 from airbag.serving.reader import Reader
-from airbag.serving.values import Endpoint
 from airbag_exporters.serving.repository.watched import Watched
 
 log = logging.getLogger("airbag.exporter.repository")
 
-Ask = Callable[[Target, str, int], SignatureDefMap]
-"""(target, model, version) to signatures; RemoteError when there is no answer."""
+Ask = Callable[[ServingGroup, Target, str, int], SignatureDefMap]
+"""(group, target, model, version) to signatures; RemoteError when there is no answer."""
 
 RETRY_AFTER = 60.0
 _TIMEOUT = 2.0
 
 
-def ask_server(target: Target, model: str, version: int) -> SignatureDefMap:
+def ask_server(group: ServingGroup, target: Target, model: str, version: int) -> SignatureDefMap:
     """Ask over gRPC. It is rare enough to connect anew each time."""
-    with Reader(Endpoint(target.grpc, target.rest)) as reader:
+    with Reader(group.endpoint(target)) as reader:
         return reader.signatures(model, version, timeout=_TIMEOUT)
 
 
@@ -46,11 +45,12 @@ class Serving:
         known = self._known.get(model.key)
         if known and known[0] == version:
             return known[1]
-        target = next((each for each in model.seen.group.targets if each.name == name), None)
+        group = model.seen.group
+        target = next((each for each in group.targets if each.name == name), None)
         if target is None or self._failed.get(target.grpc, -RETRY_AFTER) + RETRY_AFTER > self._clock.monotonic():
             return None
         try:
-            found = of_map(self._ask(target, model.model, version).signature_def)
+            found = of_map(self._ask(group, target, model.model, version).signature_def)
         except RemoteError as error:
             self._failed[target.grpc] = self._clock.monotonic()
             log.info("cannot ask for the signatures that serve", extra={"target": name, "reason": str(error)})
