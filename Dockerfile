@@ -33,7 +33,11 @@ import contextlib, importlib, pkgutil; \
 FROM ${PYTHON_IMAGE} AS system
 RUN groupadd --gid 10001 airbag \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin airbag \
- && install -d -o 10001 -g 10001 /models /var/lib/airbag /var/lib/airbag/exporter /var/lib/airbag/quality
+ && install -d -o 10001 -g 10001 /models /var/lib/airbag /var/lib/airbag/exporter /var/lib/airbag/quality \
+ # where the commands look for their files, for `docker compose exec receiver airbag status`
+ && mkdir -p /srv/airbag/alertmanager /srv/airbag/exporters \
+ && ln -s /etc/airbag/policy.yml /srv/airbag/alertmanager/policy.yml \
+ && ln -s /etc/airbag/exporters.yml /srv/airbag/exporters/exporters.yml
 RUN dpkg --purge --force-depends python3-pip-whl python3-setuptools-whl tzdata \
  && dpkg --purge --force-all adduser apt bsdutils debconf debian-archive-keyring e2fsprogs gpgv init-system-helpers \
         libapt-pkg6.0 libdb5.3 libext2fs2 libgcrypt20 libgnutls30 libgpg-error0 libhogweed6 libidn2-0 libnettle8 \
@@ -49,7 +53,7 @@ COPY --from=wheel /opt/airbag /opt/airbag
 FROM scratch AS airbag
 COPY --from=system / /
 ENV PATH=/opt/airbag/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-WORKDIR /var/lib/airbag
+WORKDIR /srv/airbag
 USER 10001:10001
 EXPOSE 9810 9811 9812 9815
 ENTRYPOINT ["airbag"]
