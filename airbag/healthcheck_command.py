@@ -70,8 +70,8 @@ def client_context(web_config_file: Path) -> ssl.SSLContext | None:
 def ask(address: Address, context: ssl.SSLContext | None, timeout: float) -> int:
     """The status of the answer; OSError or ValueError when there is none.
 
-    A server that refuses our certificate does so after its part of the handshake; that is an answer, too, and counts
-    as 403.
+    A server that does not take our certificate completes the handshake, and closes the door then or says why. That is
+    an answer, too, and counts as 403.
     """
     host = _ANYWHERE.get(address.host, address.host)
     with socket.create_connection((host, address.port), timeout) as raw:
@@ -79,10 +79,12 @@ def ask(address: Address, context: ssl.SSLContext | None, timeout: float) -> int
         try:
             stream.sendall(f"GET {PATH} HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
             line = _first_line(stream)
-        except ssl.SSLError as error:
-            if error.reason and "ALERT" in error.reason:
-                return 403
-            raise
+        except (ssl.SSLError, ConnectionError):
+            if not context:
+                raise
+            line = b""
+    if context and not line:
+        return 403
     words = line.split()
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
         raise ValueError(f"this is no answer in HTTP: {line[:80]!r}")

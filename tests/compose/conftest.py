@@ -12,7 +12,7 @@ import pytest
 from airbag_demo.ports import claim
 from tests.compose.kit import engine, packages
 from tests.compose.kit.images import Images
-from tests.compose.kit.stack import AIRBAG, DEMO, Stack, build
+from tests.compose.kit.stack import AIRBAG, CORE, DEMO, Stack, build
 
 HERE = Path(__file__).parent
 
@@ -41,7 +41,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 def ports() -> Iterator[dict[str, str]]:
     """Free ports for the two pages."""
     with ExitStack() as held:
-        yield {"AIRBAG_PAGE_PORT": str(claim(held)), "GRAFANA_PORT": str(claim(held))}
+        yield {"AIRBAG_PROBE_INTERVAL": "2s", "AIRBAG_PAGE_PORT": str(claim(held)), "GRAFANA_PORT": str(claim(held))}
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,8 @@ def stack(client: dict[str, str], ports: dict[str, str], tmp_path_factory: pytes
     project = Stack(tmp_path_factory.mktemp("project"), "airbag-test", client, ports)
     project.down()
     try:
-        _timed("training", lambda: project.compose("run", "--rm", "-T", "trainer", profile="demo"))
-        _timed("up", lambda: project.compose("up", "--detach", "--wait", "--wait-timeout=120", "--pull=never"))
+        up = ("up", "--detach", "--wait", "--wait-timeout=180", "--pull=never", *CORE)
+        _timed("up", lambda: project.compose(*up, profile="demo"))  # the trainer is one of tf-serving's conditions
         yield project
     except AssertionError:
         print(project.logs())

@@ -24,7 +24,9 @@ def need() -> None:
     if missing:
         pytest.fail(f"{', '.join(missing)} not on PATH; {_REMEDY}")
     if os.geteuid() != 0:
-        pytest.fail("the engine test builds a root file system and starts an engine: run it as root (sudo make test-compose)")
+        pytest.fail(
+            "the engine test builds a root file system and starts an engine: run it as root (sudo make test-compose)"
+        )
 
 
 @contextmanager

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
 import ssl
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -48,8 +47,9 @@ class Images:
 
     def make(self, *, servers: bool) -> None:
         """All that docker-compose.yml needs and that nothing of ours is built into first."""
-        rootfs = self._import(ROOTFS_IMAGE, packages.ROOTFS, ["CMD bash"])
-        base = self._made_of(rootfs)
+        if self._label(ROOTFS_IMAGE) != (stamp := _stamp(packages.ROOTFS)):
+            self._import(ROOTFS_IMAGE, packages.ROOTFS, stamp, ["CMD bash"])
+        base = self._made_of(ROOTFS_IMAGE)
         self._build("python.dockerfile", PYTHON, base, self._python_context())
         self._build("grafana.dockerfile", GRAFANA, base, {"busybox": _busybox()})
         for name in ("prometheus", "alertmanager", "victoria-metrics"):
@@ -73,7 +73,9 @@ class Images:
         bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
         settings = ["[global]", "cert = /etc/ssl/certs/ca-certificates.crt", "retries = 5"]
         for key in ("index-url", "extra-index-url", "trusted-host"):
-            done = subprocess.run(["pip", "config", "get", f"global.{key}"], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["pip", "config", "get", f"global.{key}"], capture_output=True, text=True, check=False
+            )
             words = [word for word in done.stdout.split() if not word.startswith("file:")]
             settings += [f"{key} = {' '.join(words)}"] if words else []
         certificates = Path(bundle or "/etc/ssl/certs/ca-certificates.crt").read_bytes()
@@ -97,25 +99,22 @@ class Images:
     def _program(self, name: str) -> None:
         """A busybox system with one Go program in it, as upstream's images are."""
         image, programs, folder, changes = _PROGRAMS[name]
-        content = io.BytesIO()
-        with tarfile.open(fileobj=content, mode="w") as tar:
-            _busybox_system(tar)
-            for target, source in programs.items():
-                tar.add(source(), arcname=target, recursive=True)
-            for path in folder:
-                _folder(tar, path, 0o755, 65534)
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(content.getvalue())
+        made_of = _digest(Path(__file__).read_bytes(), *(_stamp(source()) for source in programs.values()))
+        if self._label(image) == made_of:
+            return
+        with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+            with tarfile.open(fileobj=file, mode="w") as tar:
+                _busybox_system(tar)
+                for target, source in programs.items():
+                    tar.add(source(), arcname=target, recursive=True)
+                for path in folder:
+                    _folder(tar, path, 0o755, 65534)
             file.flush()
-            self._import(image, Path(file.name), [*changes, "LABEL airbag.standin=debian", f"ENV {_PATH}"])
+            self._import(image, Path(file.name), made_of, [*changes, "LABEL airbag.standin=debian", f"ENV {_PATH}"])
 
-    def _import(self, image: str, archive: Path, changes: list[str]) -> str:
-        with archive.open("rb") as content:
-            made_of = _digest(hashlib.file_digest(content, "sha256").hexdigest(), *changes)
-        if self._label(image) != made_of:
-            options = [f"--change={change}" for change in [*changes, f"LABEL {_LABEL}={made_of}"]]
-            self._docker("import", *options, str(archive), image)
-        return image
+    def _import(self, image: str, archive: Path, made_of: str, changes: list[str]) -> None:
+        options = [f"--change={change}" for change in [*changes, f"LABEL {_LABEL}={made_of}"]]
+        self._docker("import", *options, str(archive), image)
 
     def _label(self, image: str) -> str:
         command = ["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{_LABEL}"}}}}', image]
@@ -136,12 +135,29 @@ def _digest(*parts: str | bytes) -> str:
     return whole.hexdigest()[:16]
 
 
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
 def _busybox() -> bytes:
     return (packages.unpacked("busybox-static") / "bin/busybox").read_bytes()
 
 
 def _busybox_system(tar: tarfile.TarFile) -> None:
-    for name in ("bin", "lib", "lib64", "lib/x86_64-linux-gnu", "etc", "usr", "usr/share", "dev", "proc", "sys", "root"):
+    for name in (
+        "bin",
+        "lib",
+        "lib64",
+        "lib/x86_64-linux-gnu",
+        "etc",
+        "usr",
+        "usr/share",
+        "dev",
+        "proc",
+        "sys",
+        "root",
+    ):
         _folder(tar, name, 0o755, 0)
     _folder(tar, "tmp", 0o1777, 0)
     binary = packages.unpacked("busybox-static") / "bin/busybox"
@@ -177,11 +193,11 @@ def _link(tar: tarfile.TarFile, name: str, target: str) -> None:
     tar.addfile(entry)
 
 
-def _from(package: str, path: str):  # type: ignore[no-untyped-def]
+def _from(package: str, path: str) -> Callable[[], Path]:
     return lambda: packages.unpacked(package) / path
 
 
-_PROGRAMS = {
+_PROGRAMS: dict[str, tuple[str, dict[str, Callable[[], Path]], tuple[str, ...], list[str]]] = {
     "prometheus": (
         PROMETHEUS,
         {"bin/prometheus": _from("prometheus", "usr/bin/prometheus"),

@@ -99,7 +99,7 @@ def _unpack(debs: Path) -> None:
 def _start_rootfs() -> tuple[subprocess.Popen[str], Path]:
     """Debian 12 with Python and as little more as upstream's slim image has. On tmpfs, where there is one: it is faster."""
     half = CACHE / "rootfs.half.tar"
-    shared = Path("/dev/shm")  # noqa: S108
+    shared = Path("/dev/shm")
     place = tempfile.mkdtemp(dir=shared if shared.is_dir() and shutil.disk_usage(shared).free > 2**30 else None)
     options = ["--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
                "--aptopt=APT::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io"]  # fmt: skip

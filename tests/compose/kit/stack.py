@@ -18,6 +18,12 @@ from tests.fakes.binaries import ROOT
 AIRBAG, DEMO = "airbag-test/airbag:checkout", "airbag-test/demo:checkout"
 _COPIED = ("docker-compose.yml", "exporters/exporters.yml", "exporters/monitoring.config", "alertmanager", "prometheus",
            "grafana/provisioning", "grafana/dashboards", "docs/examples")  # fmt: skip
+CORE = sorted(
+    name for name, service in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].items()
+    if "profiles" not in service
+)  # fmt: skip
+"""The services that are always there."""
+
 _RELEASES = packages.CACHE / "releases"
 
 
@@ -56,7 +62,9 @@ class Stack:
             check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if done.returncode != 0:
-            raise Failed(f"docker {' '.join(words)}: exit code {done.returncode}\n{done.stdout[-6000:]}{done.stderr[-6000:]}")
+            raise Failed(
+                f"docker {' '.join(words)}: exit code {done.returncode}\n{done.stdout[-6000:]}{done.stderr[-6000:]}"
+            )
         return done.stdout
 
     def run_in(self, service: str, *command: str) -> str:
@@ -93,9 +101,7 @@ class Stack:
     def leftovers(self) -> str:
         """Containers, volumes and networks of this project that are there."""
         mine = f"--filter=label=com.docker.compose.project={self.name}"
-        return "".join(
-            self.docker(*words, mine, "-q") for words in (("ps", "-a"), ("volume", "ls"), ("network", "ls"))
-        )
+        return "".join(self.docker(*words, mine, "-q") for words in (("ps", "-a"), ("volume", "ls"), ("network", "ls")))
 
 
 def _kept_releases() -> dict[str, Any]:  # Any: YAML
