@@ -37,7 +37,7 @@ def says_once(answer: bytes) -> int:
     return int(listener.getsockname()[1])
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", ""])  # noqa: S104 - as processes in containers are told to
 def test_a_process_that_answers_is_healthy_however_its_address_was_written(tmp_path: Path, host: str) -> None:
     (tmp_path / "web.yml").write_text("")
     with running(GUARDED, tmp_path) as process:

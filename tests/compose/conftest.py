@@ -1,4 +1,4 @@
-"""The engine, the images and the stack for tests on real containers. `make test-compose` runs them, `make test` does not."""
+"""The engine, the images and the stack for tests on real containers: for `make test-compose`, not `make test`."""
 
 from __future__ import annotations
 

@@ -39,14 +39,13 @@ def _unhealthy_after(check: list[str]) -> Callable[[Service], None]:
 
 MUTATIONS: dict[str, tuple[str, Callable[[Service], None], str]] = {
     "bad-flag": ("serving-exporter", _replaced("command", "--config.file", "--config.flie"), "No such option"),
-    "unwritable-state": ("quality-exporter", _replaced("volumes", "quality-data:/var/lib/airbag/quality", "rooted:/var/lib/airbag/quality"),
-                         "ermission"),
+    "unwritable-state": ("quality-exporter", _replaced("volumes", "quality-data:", "rooted:"), "ermission"),
     "missing-secret": ("receiver", _set("secrets", ["airbag_webhook_token"]), "airbag_audit_key"),
     "curl-healthcheck": ("people", _unhealthy_after(["CMD", "curl", "-f", "http://127.0.0.1:9820/-/healthy"]), ""),
     "wget-in-serving": ("tf-serving", _unhealthy_after(["CMD", "wget", "-q", "http://127.0.0.1:8501/"]), ""),
     "bad-rule": ("prometheus", _replaced("volumes", "./prometheus/rules", "./broken/rules"), "broken.yml"),
-    "broken-dashboard": ("grafana", _replaced("volumes", "./grafana/dashboards", "./broken/dashboards"), "failed to load dashboard"),
-    "bad-route": ("alertmanager", _replaced("volumes", "./alertmanager/alertmanager.yml", "./broken/alertmanager.yml"), "nowhere"),
+    "broken-dashboard": ("grafana", _replaced("volumes", "./grafana/dash", "./broken/dash"), "failed to load dashboard"),
+    "bad-route": ("alertmanager", _replaced("volumes", "./alertmanager/alert", "./broken/alert"), "nowhere"),
 }  # fmt: skip
 """By name: the service that is changed, how, and a word of its log that says so."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -93,15 +94,15 @@ def test_a_second_telling_is_refused_with_the_way_out(stack: Stack) -> None:
 def test_no_process_can_do_more_than_it_must(stack: Stack) -> None:
     for service in CORE:
         pid = stack.inspect(service)["State"]["Pid"]
-        with open(f"/proc/{pid}/status") as file:
-            status = dict(line.strip().split(":\t", 1) for line in file if ":\t" in line)
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
         assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, service
         assert status["NoNewPrivs"] == "1", service
         assert status["Seccomp"] == "2", service
         assert "0" not in status["Uid"].split(), service
         host = stack.inspect(service)["HostConfig"]
         assert host["ReadonlyRootfs"], service
-        assert host["Memory"] and host["NanoCpus"] and host["PidsLimit"], service
+        assert all(host[limit] for limit in ("Memory", "NanoCpus", "PidsLimit")), service
         with pytest.raises(Failed, match=r"[Rr]ead-only file system|exec failed"):
             stack.run_in(service, "bash" if service == "tf-serving" else "sh", "-c", "echo > /probe")
 
@@ -124,12 +125,13 @@ def test_only_two_pages_are_published_and_on_loopback(stack: Stack, ports: dict[
 
 def test_only_alertmanager_finds_a_way_out(stack: Stack) -> None:
     """Each of our containers tries to reach the package mirror, which a container on `outside` does reach."""
-    address = urlsplit(packages.mirror())
-    program = f"import socket; socket.create_connection(({socket.gethostbyname(address.hostname or '')!r}, {address.port or 80}), 2)"
+    mirror = urlsplit(packages.mirror())
+    address = (socket.gethostbyname(mirror.hostname or ""), mirror.port or 80)
+    program = f"import socket; socket.create_connection({address!r}, 2)"
     control = ["run", "--rm", f"--network={stack.name}_outside", "--entrypoint=python", AIRBAG, "-c", program]
     stack.docker(*control)
     for service in ("serving-exporter", "quality-exporter", "host-exporter", "receiver", "people"):
-        with pytest.raises(Failed, match="timed out|unreachable"):
+        with pytest.raises(Failed, match=r"timed out|unreachable"):
             stack.run_in(service, "python", "-c", program)
     networks = json.loads(stack.docker("network", "inspect", *(f"{stack.name}_{name}" for name in _networks())))
     open_ones = {each["Name"].removeprefix(f"{stack.name}_") for each in networks if not each["Internal"]}
@@ -149,7 +151,7 @@ def test_who_has_no_business_with_each_other_cannot_even_connect(stack: Stack) -
         ("people", "tf-serving", "8500"),
         ("serving-exporter", "quality-exporter", "9811"),
     ):
-        with pytest.raises(Failed, match="name resolution|not known"):
+        with pytest.raises(Failed, match=r"name resolution|not known"):
             stack.run_in(service, "python", "-c", program, host, port)
     stack.run_in("serving-exporter", "python", "-c", program, "tf-serving", "8500")
 

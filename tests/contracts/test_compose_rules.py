@@ -46,7 +46,7 @@ def _network(name: str, value: object) -> Callable[[Document], None]:
 
 
 MUTATIONS: dict[str, tuple[Callable[[Document], None], str]] = {
-    "latest": (_set("prometheus", "image", "prom/prometheus:latest"), "prometheus: prom/prometheus:latest is not pinned"),
+    "latest": (_set("prometheus", "image", "prom/prometheus:latest"), "prom/prometheus:latest is not pinned"),
     "pulled at each start": (_set("redis", "pull_policy", "always"), "redis: pull_policy"),
     "writable root": (_drop("receiver", "read_only"), "receiver: the root is not read-only"),
     "a capability": (_set("grafana", "cap_add", ["NET_ADMIN"]), "grafana: has capabilities"),
@@ -82,17 +82,17 @@ MUTATIONS: dict[str, tuple[Callable[[Document], None], str]] = {
     "one volume twice": (
         _volumes("quality-exporter-2", "quality-data-2", "quality-data"), "quality-exporter-2: shares quality-data"
     ),
-    "undeclared volume": (lambda document: document["volumes"].pop("grafana-data"), "volume grafana-data is not declared"),
+    "undeclared volume": (lambda document: document["volumes"].pop("grafana-data"), "grafana-data is not declared"),
     "exporter writes models": (
         _volumes("serving-exporter", ":/models:ro", ":/models"), "serving-exporter: can write to /models"
     ),
     "receiver cannot write": (_volumes("receiver", ":/models", ":/models:ro"), "receiver: cannot write to /models"),
     "writable configuration": (_volumes("grafana", "dashboards:ro", "dashboards"), "grafana: can write to"),
     "the engine's socket": (
-        _set("host-exporter", "volumes", ["/var/run/docker.sock:/var/run/docker.sock:ro"]), "host-exporter: holds the engine"
+        _set("host-exporter", "volumes", ["/var/run/docker.sock:/docker.sock:ro"]), "host-exporter: holds the engine"
     ),
     "a password in the environment": (
-        _set("grafana", "environment", {"GF_SECURITY_ADMIN_PASSWORD": "admin"}), "grafana: GF_SECURITY_ADMIN_PASSWORD carries"
+        _set("grafana", "environment", {"GF_SECURITY_ADMIN_PASSWORD": "admin"}), "ADMIN_PASSWORD carries"
     ),
     "a secret from the environment": (
         lambda document: document["secrets"].update(airbag_audit_key={"environment": "KEY"}),

@@ -75,7 +75,8 @@ def _fetch() -> Path:
     options = {
         "Dir::Etc::sourcelist": apt / "sources.list", "Dir::Etc::sourceparts": apt / "parts",
         "Dir::State::lists": apt / "lists", "Dir::Cache": apt / "cache", "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "", "Acquire::Languages": "none", "Acquire::Retries": 3, "APT::Sandbox::User": "root",
+        "Dir::Cache::srcpkgcache": "", "Acquire::Languages": "none", "Acquire::Retries": 3,
+        "APT::Sandbox::User": "root",
     }  # fmt: skip
     apt_get = ["apt-get", "-qq", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
     debs = CACHE / "debs"
@@ -97,7 +98,7 @@ def _unpack(debs: Path) -> None:
 
 
 def _start_rootfs() -> tuple[subprocess.Popen[str], Path]:
-    """Debian 12 with Python and as little more as upstream's slim image has. On tmpfs, where there is one: it is faster."""
+    """Debian 12 with Python and as little more as upstream's slim image has. Made on tmpfs, which is faster."""
     half = CACHE / "rootfs.half.tar"
     shared = Path("/dev/shm")
     place = tempfile.mkdtemp(dir=shared if shared.is_dir() and shutil.disk_usage(shared).free > 2**30 else None)
