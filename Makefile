@@ -26,7 +26,7 @@ test: $(VENV)/.dev .cache/dvc/.ready binaries newest servers ## Run every test
 
 .PHONY: test-compose
 test-compose: $(VENV)/.dev engine ## Run docker-compose.yml on a real engine, with stand-ins for upstream images (root)
-	@$(BIN)/pytest tests/compose -p no:xdist -rP --show-capture=no -s --timeout=1500 $(ARGS)
+	@$(BIN)/pytest tests/compose -p no:xdist -s --timeout=1500 $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated files

@@ -105,8 +105,8 @@ def test_a_fault_shows(mutated: Stack, name: str) -> None:
         return bool(restarted or state.get("Health", {}).get("Status") == "unhealthy")
 
     until(failed, timeout=60, what=f"{name} to fail", every=0.5)
-    log = mutated.compose("logs", "--no-color", name)
-    assert MUTATIONS[name][2] in log, log[-2000:]
+    words = MUTATIONS[name][2]
+    until(lambda: words in mutated.log(name), timeout=10, what=f"{words!r} in the log", every=0.5)
 
 
 def test_what_is_not_changed_is_healthy(mutated: Stack) -> None:

@@ -82,8 +82,7 @@ def test_version_2_serves_again_and_prometheus_saw_it(stack: Stack) -> None:
 
 
 def test_people_were_told(stack: Stack) -> None:
-    said = stack.compose("logs", "--no-color", "people")
-    assert "[firing] AirbagRollbackSucceeded" in said
+    assert "[firing] AirbagRollbackSucceeded" in stack.log("people")
 
 
 def test_a_second_telling_is_refused_with_the_way_out(stack: Stack) -> None:

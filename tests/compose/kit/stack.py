@@ -90,6 +90,14 @@ class Stack:
                              "--format={{.Label \"com.docker.compose.service\"}}")  # fmt: skip
         return sorted(listed.split())
 
+    def log(self, service: str) -> str:
+        """All that a service has said, also before it was restarted."""
+        command = ["docker", "logs", self.container(service)]
+        done = subprocess.run(
+            command, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return done.stdout
+
     def logs(self) -> str:
         """The last lines of everybody."""
         return self.compose("logs", "--no-color", "--tail=25", profile="*")
