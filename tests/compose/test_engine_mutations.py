@@ -44,7 +44,7 @@ MUTATIONS: dict[str, tuple[str, Callable[[Service], None], str]] = {
     "curl-healthcheck": ("people", _unhealthy_after(["CMD", "curl", "-f", "http://127.0.0.1:9820/-/healthy"]), ""),
     "wget-in-serving": ("tf-serving", _unhealthy_after(["CMD", "wget", "-q", "http://127.0.0.1:8501/"]), ""),
     "bad-rule": ("prometheus", _replaced("volumes", "./prometheus/rules", "./broken/rules"), "broken.yml"),
-    "broken-dashboard": ("grafana", _replaced("volumes", "./grafana/dash", "./broken/dash"), "failed to load dashboard"),
+    "broken-dashboard": ("grafana", _replaced("volumes", "./grafana/dash", "./broken/dash"), "failed to load"),
     "bad-route": ("alertmanager", _replaced("volumes", "./alertmanager/alert", "./broken/alert"), "nowhere"),
 }  # fmt: skip
 """By name: the service that is changed, how, and a word of its log that says so."""
