@@ -151,7 +151,7 @@ def test_who_has_no_business_with_each_other_cannot_even_connect(stack: Stack) -
         ("serving-exporter", "quality-exporter", "9811"),
     ):
         with pytest.raises(Failed, match=r"name resolution|not known"):
-            stack.run_in(service, "python", "-c", program, host, port)
+            stack.run_in(service, "env", "RES_OPTIONS=timeout:1 attempts:1", "python", "-c", program, host, port)
     stack.run_in("serving-exporter", "python", "-c", program, "tf-serving", "8500")
 
 
