@@ -24,6 +24,10 @@ up: $(VENV)/.demo binaries ## Run the whole stack until Ctrl-C
 test: $(VENV)/.dev .cache/dvc/.ready binaries newest servers ## Run every test
 	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS) # mostly waiting, so more than one a core
 
+.PHONY: test-compose
+test-compose: $(VENV)/.dev engine ## Run docker-compose.yml on a real engine, with stand-ins for upstream images (root)
+	@$(BIN)/pytest tests/compose -p no:xdist -s --timeout=1500 $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated files
 	@$(BIN)/ruff format --check .
@@ -31,6 +35,7 @@ check: $(VENV)/.dev proto-check ## Format, lint, types, import rules, generated 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@sh -n demo/bootstrap.sh
+	@sh -n demo/secrets.sh
 	@$(BIN)/airbag rules build --check
 	@$(BIN)/python -m grafana.src.build --check
 	@$(BIN)/airbag check
@@ -73,6 +78,14 @@ newest: binaries ## Unpack Debian's newest Prometheus and Alertmanager, Victoria
 .PHONY: servers
 servers: ## Install Redis, nginx, PostgreSQL, git and Chromium for the tests where they are missing
 	@demo/bootstrap.sh servers
+
+.PHONY: engine
+engine: ## Install a container engine for test-compose where it is missing
+	@demo/bootstrap.sh engine
+
+.PHONY: secrets
+secrets: ## Make the secrets and the model store that docker-compose.yml mounts; changes nothing that is there
+	@demo/secrets.sh
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Renew requirements/*.lock

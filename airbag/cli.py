@@ -22,6 +22,7 @@ COMMANDS = {
     "explain": ("airbag_rollback.commands.explain", "Say what would be decided about a model now, and why."),
     "exporter": ("airbag_exporters.commands", "Run an exporter: serving, quality or host."),
     "golden": ("airbag_exporters.golden_commands", "Record golden requests from a good version, and ask them by hand."),
+    "healthcheck": ("airbag.healthcheck_command", "Ask a process of this machine whether it is healthy."),
     "history": ("airbag_rollback.commands.history", "Show what was done, or how one action went."),
     "journal": ("airbag_rollback.commands.journal", "Move the receiver's journal to another database."),
     "pause": ("airbag_rollback.commands.pause", "Hold back rollbacks of a model, or of all."),

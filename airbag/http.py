@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from airbag.address import Address
 from airbag.errors import StartError
 from airbag.http_limits import CONNECTIONS, IDLE_SECONDS, BoundedProtocol, calm
 from airbag.surface import Surface
@@ -24,24 +23,6 @@ from airbag.web_tls import FollowingContext
 __all__ = ["Address", "Surface", "Web", "bind", "serve"]
 
 log = logging.getLogger("airbag.http")
-
-
-class Address(NamedTuple):
-    """Where to listen."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """`HOST:PORT`, `[V6]:PORT` or `:PORT`, which means loopback; ValueError otherwise."""
-        found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s:\[\]]*)):(\d{1,5})", text)
-        if not found or int(found[3]) > 65535:
-            raise ValueError(f"{text!r} is not an address; write HOST:PORT, [V6]:PORT or :PORT")
-        return cls(found[1] or found[2] or "127.0.0.1", int(found[3]))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx, PostgreSQL, git and Chromium.
-# usage: bootstrap.sh python VENV | binaries | servers | newest [FOLDER]
+# Gets what Airbag cannot bring itself: a Python with venv, Prometheus, Alertmanager; for its tests Redis, nginx,
+# PostgreSQL, git, Chromium and a container engine.
+# usage: bootstrap.sh python VENV | binaries | servers | engine | newest [FOLDER]
 # Installs system packages on Debian and Ubuntu only, and only what is missing; anywhere else it says what to install.
 # `newest` installs nothing: it unpacks Debian's newest Prometheus and Alertmanager into a folder, for tests on both, and
 # VictoriaMetrics and kustomize, which older Debians lack.
@@ -82,6 +83,20 @@ get_servers() {
     stop_services $services
 }
 
+get_engine() {
+    # An engine that answers may be anybody's; Debian's needs iptables, and its package may have been left half installed.
+    missing=""
+    { has docker && has dockerd; } || missing="docker.io"
+    has iptables || missing="$missing docker.io iptables"
+    has mmdebstrap || missing="$missing mmdebstrap"
+    [ -n "$missing" ] || exit 0
+    [ "$(. /etc/os-release && echo "$ID")" = debian ] ||
+        fail "docker, dockerd, iptables and mmdebstrap must be on PATH, and apt with Debian's packages; the engine test runs on Debian"
+    # shellcheck disable=SC2086 # a list of package names
+    debian_install $missing
+    case "$missing" in *docker.io*) stop_services docker.socket docker ;; esac
+}
+
 get_newest() { # FOLDER
     complete "$1" && exit 0
     by_hand="put prometheus, promtool, alertmanager and amtool of a version that is newer than this system's, and victoria-metrics and kustomize, into $1"
@@ -156,6 +171,7 @@ case "${1:-}" in
 python) make_venv "${2:?usage: bootstrap.sh python VENV}" ;;
 binaries) get_binaries ;;
 servers) get_servers ;;
+engine) get_engine ;;
 newest) get_newest "${2:-${XDG_CACHE_HOME:-$HOME/.cache}/airbag/newest}" ;;
-*) fail "usage: bootstrap.sh python VENV | binaries | servers | newest [FOLDER]" ;;
+*) fail "usage: bootstrap.sh python VENV | binaries | servers | engine | newest [FOLDER]" ;;
 esac

@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -23,10 +23,12 @@ from airbag.rules import PROFILES
 from airbag.serving.groups import HOST_PORT
 from airbag_demo import story
 from airbag_demo.binaries import need_tensorflow
+from airbag_demo.place import Containers
 from airbag_demo.ports import STANDARD, check_free, free_ports
-from airbag_demo.releases import MODEL, trained
+from airbag_demo.releases import MODEL, found_in, trained, trained_in
 from airbag_demo.report import Report, write
-from airbag_demo.stack import DETECTIONS, SHIPPED, Detection, RemoteServing, Stack, running
+from airbag_demo.shipped import SHIPPED
+from airbag_demo.stack import DETECTIONS, Detection, RemoteServing, Stack, running
 from airbag_demo.view import View, summary, timeline
 
 _root_option = click.option(
@@ -78,13 +80,26 @@ def _checkout(root: Path) -> Path:
     return root.absolute()
 
 
+def _fault_option(faults: Sequence[str]) -> Callable[[click.decorators.FC], click.decorators.FC]:
+    return click.option("--fault", type=click.Choice(faults), default="accuracy", show_default=True,
+                        help="What is wrong with version 3.")  # fmt: skip
+
+
+_report_option = click.option(
+    "--report", "report_file", type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what was measured to this JSON file.",
+)  # fmt: skip
+_releases_option = click.option(
+    "--releases", type=click.Path(path_type=Path, file_okay=False), default="/releases", show_default=True,
+    help="Where the trained releases are kept.",
+)  # fmt: skip
+
+
 @click.group(invoke_without_command=True)
-@click.option("--fault", type=click.Choice([*story.FAULTS, "all"]), default="accuracy", show_default=True,
-              help="What is wrong with version 3.")  # fmt: skip
+@_fault_option([*story.FAULTS, "all"])
 @click.option("--detection", type=click.Choice(DETECTIONS), default="rules", show_default=True,
               help="What may see it: rules on the traffic, golden requests too, or these told directly.")  # fmt: skip
-@click.option("--report", "report_file", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write what was measured to this JSON file.")  # fmt: skip
+@_report_option
 @click.option("--keep", is_flag=True, help="Keep the run folder with logs, journal and configuration.")
 @_profile_option
 @_ports_option("free")
@@ -129,7 +144,7 @@ def _one(
             View(stack, f"Airbag demo: {fault}", console) as view,
         ):
             console.print(f"Prometheus {stack.url('prometheus')}  receiver {stack.url('receiver')}")
-            result = story.tell(fault, stack, processes, releases, client, story.Watch(view.stage, view.tick))
+            result = story.tell(fault, stack, processes.check, releases, client, story.Watch(view.stage, view.tick))
     console.print(timeline(result))
     console.print(summary(result))
     if result.passed and not keep:
@@ -157,6 +172,49 @@ def model_server(ctx: click.Context, flags: tuple[str, ...]) -> None:
     from airbag_demo.model_server.main import run
 
     ctx.exit(run(flags))
+
+
+@demo.command("prepare")
+@_releases_option
+@click.option("--models", "store", type=click.Path(path_type=Path, file_okay=False, exists=True), default="/models",
+              show_default=True, help="The model store to put versions 1 and 2 into.")  # fmt: skip
+def prepare(releases: Path, store: Path) -> None:
+    """Train the demo's releases and fill a model store, both once. What runs before TF Serving in the containers."""
+    story.fill_store(Containers(store), trained_in(releases, click.echo))
+    click.echo(f"{store} serves versions 1 and {story.GOOD} of {MODEL}")
+
+
+@demo.command("story")
+@_releases_option
+@_fault_option(story.FAULTS)
+@_report_option
+@click.pass_context
+def in_containers(ctx: click.Context, releases: Path, fault: str, report_file: Path | None) -> None:
+    """Tell the story of `airbag demo` from inside the containers of docker-compose.yml."""
+    console = Console(soft_wrap=True, highlight=False)
+    with _ended_by_signals():
+        try:
+            result = _watched(Containers(), fault, found_in(releases), console)
+        except KeyboardInterrupt:
+            console.print("ended; the containers run on")
+            ctx.exit(130)
+    if report_file:
+        write([result], report_file)
+    ctx.exit(0 if result.passed else 1)
+
+
+def _watched(place: Containers, fault: str, releases: Path, console: Console) -> Report:
+    if (place.store / MODEL / str(story.BAD)).exists():
+        raise StartError(
+            f"version {story.BAD} of {MODEL} was released here before. Begin anew: "
+            "docker compose --profile demo down --volumes, and empty the model store"
+        )
+    console.rule(f"fault: {fault}")
+    with story.traffic(place, releases) as client, View(place, f"Airbag demo: {fault}", console) as view:
+        result = story.tell(fault, place, lambda: None, releases, client, story.Watch(view.stage, view.tick))
+    console.print(timeline(result))
+    console.print(summary(result))
+    return result
 
 
 @demo.command("inbox")

@@ -18,20 +18,36 @@ _TRAINER = Path(__file__).parent / "trainer"
 
 
 def trained(root: Path, say: Callable[[str], None]) -> Path:
+    """The folder of releases in the cache of the checkout `root`; see `trained_in`."""
+    return trained_in(root / ".cache" / "demo-models", say)
+
+
+def trained_in(base: Path, say: Callable[[str], None]) -> Path:
     """The folder of releases made by the present trainer; trains them when it is not there yet.
 
     Holds `good/1`, `good/2`, `faults/NAME` and the held-out rows. StartError when training fails or cannot start.
     """
     need_tensorflow()
-    sources = [*sorted(_TRAINER.glob("*.py")), _TRAINER.with_name("drawing.py")]
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
-    folder = root / ".cache" / "demo-models" / digest
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "lock").open("w") as lock:  # two starts at once train once
+    folder = _folder(base)
+    base.mkdir(parents=True, exist_ok=True)
+    with (base / "lock").open("w") as lock:  # two starts at once train once
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
             _train(folder, say)
     return folder
+
+
+def found_in(base: Path) -> Path:
+    """The folder that `trained_in` has filled, for who has no TensorFlow. StartError when it is not there."""
+    folder = _folder(base)
+    if not folder.is_dir():
+        raise StartError(f"{folder} is not there; run `airbag demo prepare` of this version first")
+    return folder
+
+
+def _folder(base: Path) -> Path:
+    sources = [*sorted(_TRAINER.glob("*.py")), _TRAINER.with_name("drawing.py")]
+    return base / hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
 def _train(folder: Path, say: Callable[[str], None]) -> None:

@@ -22,23 +22,10 @@ from airbag.serving.values import Endpoint
 from airbag_demo import binaries
 from airbag_demo.ports import addresses
 from airbag_demo.processes import Processes, Program
+from airbag_demo.shipped import SHIPPED
 from airbag_exporters.config import load_exporters
 from airbag_exporters.rules import build as rules
 from airbag_rollback.config import load_settings
-
-SHIPPED = {
-    "exporters/exporters.yml": "/etc/airbag/exporters.yml",
-    "alertmanager/policy.yml": "/etc/airbag/policy.yml",
-    "alertmanager/alertmanager.yml": "/etc/alertmanager/alertmanager.yml",
-    "alertmanager/templates": "/etc/alertmanager/templates",
-    "prometheus/prometheus.yml": "/etc/prometheus/prometheus.yml",
-    "prometheus/rules": "/etc/prometheus/rules",
-    "prometheus/targets": "/etc/prometheus/targets",
-    "grafana/provisioning": "/etc/grafana/provisioning",
-    "grafana/dashboards": "/etc/grafana/dashboards",
-    "exporters/monitoring.config": "/etc/airbag/monitoring.config",
-}
-"""Every configuration file of the stack and where docker-compose.yml mounts it."""
 
 Detection = Literal["rules", "golden", "direct"]
 DETECTIONS: tuple[Detection, ...] = get_args(Detection)

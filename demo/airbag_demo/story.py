@@ -17,10 +17,9 @@ from airbag.errors import AirbagError, StartError
 from airbag.serving.groups import load_servings
 from airbag.serving.model_config import ModelConfigFile
 from airbag.serving.reader import Reader
-from airbag_demo.processes import Processes
+from airbag_demo.place import Place
 from airbag_demo.releases import MODEL, publish
 from airbag_demo.report import Action, Ending, Report, Story, report
-from airbag_demo.stack import Stack
 from airbag_demo.traffic import Reports, Rows, Traffic
 
 FAULTS = ("accuracy", "errors", "latency", "load")
@@ -58,17 +57,25 @@ class Watch:
     tick: Callable[[], None]
 
 
-def fill_store(stack: Stack, releases: Path) -> None:
-    """Versions 1 and 2 in the model store, and the `models.config` that serves both. Does nothing the second time."""
+def fill_store(stack: Place, releases: Path) -> None:
+    """Versions 1 and 2 in the model store, and the `models.config` that serves both. Does nothing the second time.
+
+    StartError when the store serves other models: it is somebody's.
+    """
     config = stack.store / "models.config"
-    if config.exists():
+    served = ModelConfigFile(config).read().models if config.exists() else ()
+    if served == (MODEL,):
         return
+    if served:
+        raise StartError(f"{config} serves {', '.join(served)}; give the demo a model store of its own")
     for version in (1, GOOD):
         publish(releases / "good" / str(version), stack.store / MODEL, version)
-    config.write_text(_CONFIG.format(model=MODEL, base=stack.store / MODEL))
+    half = config.with_suffix(".incoming")  # a server may be reading
+    half.write_text(_CONFIG.format(model=MODEL, base=stack.store / MODEL))
+    half.rename(config)
 
 
-def traffic(stack: Stack, releases: Path) -> Traffic:
+def traffic(stack: Place, releases: Path) -> Traffic:
     """The held-out rows against the stack, judged by the latency bound of its configuration."""
     [group] = load_servings(stack.file("exporters/exporters.yml")).servings
     reports = Reports(stack.url("quality-exporter"), LABEL_DELAY)
@@ -76,20 +83,25 @@ def traffic(stack: Stack, releases: Path) -> Traffic:
     return Traffic(stack.endpoint, Rows.read(releases / "held_out.npz"), reports, rate=RATE, latency_bound=bound)
 
 
-def window(stack: Stack) -> float:
+def window(stack: Place) -> float:
     """Seconds of answers on which the stack's rules decide."""
     return parse_duration(load_servings(stack.file("exporters/exporters.yml")).rules.verdict)
 
 
-def tell(fault: str, stack: Stack, processes: Processes, releases: Path, client: Traffic, watch: Watch) -> Report:
-    """Release a bad version 3 and watch the stack deal with it. Never touches the server itself."""
+def tell(
+    fault: str, stack: Place, check: Callable[[], None], releases: Path, client: Traffic, watch: Watch
+) -> Report:  # fmt: skip
+    """Release a bad version 3 and watch the stack deal with it. Never touches the server itself.
+
+    `check` raises StartError when a process of the stack has ended.
+    """
     rows = len(Rows.read(releases / "held_out.npz").digits)
     one_round = rows / RATE
 
     def wait(seconds: float, done: Callable[[], bool] = lambda: False) -> bool:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            processes.check()
+            check()
             if done():
                 return True
             watch.tick()
@@ -116,7 +128,7 @@ def tell(fault: str, stack: Stack, processes: Processes, releases: Path, client:
 class _Follow:
     """Tells each state of the rollback once, as the receiver reaches it."""
 
-    def __init__(self, stack: Stack, tell: Callable[[str], None]) -> None:
+    def __init__(self, stack: Place, tell: Callable[[str], None]) -> None:
         self.action: Action | None = None
         self._stack = stack
         self._tell = tell
@@ -130,7 +142,7 @@ class _Follow:
         return self.action is not None and self.action.state in TERMINAL
 
 
-def release(stack: Stack, version: int) -> None:
+def release(stack: Place, version: int) -> None:
     """Run `airbag release` as an operator would: again, when a busy server did not say in time what it serves.
 
     StartError with its words when it refuses.
@@ -145,19 +157,19 @@ def release(stack: Stack, version: int) -> None:
         raise StartError(f"airbag release failed: {done.stderr.strip() or done.stdout.strip()}")
 
 
-def actions(stack: Stack) -> list[dict[str, Any]]:  # Any: JSON
+def actions(stack: Place) -> list[dict[str, Any]]:  # Any: JSON
     """What the receiver has done and is doing, the newest first; empty while it does not answer."""
     return list(_ask(stack, "actions").get("actions", []))
 
 
-def proven(stack: Stack) -> bool:
+def proven(stack: Place) -> bool:
     """Whether the receiver has seen the good version answer well, so that it would go back to it."""
     [group] = load_servings(stack.file("exporters/exporters.yml")).servings
     versions = _ask(stack, f"models/{group.name}/{MODEL}/versions").get("versions", [])
     return any(each["version"] == GOOD and each["verdict"] == "good" for each in versions)
 
 
-def _ask(stack: Stack, path: str) -> dict[str, Any]:  # Any: JSON
+def _ask(stack: Place, path: str) -> dict[str, Any]:  # Any: JSON
     """What the receiver's API answers under `/v1/`; empty while it does not answer."""
     token = stack.operator_token_file.read_text().strip()
     try:
@@ -169,7 +181,7 @@ def _ask(stack: Stack, path: str) -> dict[str, Any]:  # Any: JSON
     return dict(answer.json()) if answer.ok else {}
 
 
-def latest_action(stack: Stack) -> Action | None:
+def latest_action(stack: Place) -> Action | None:
     """The newest action against the bad version that is not just a suppressed repetition, else the newest of all."""
     found = [each for each in actions(stack) if each["bad_version"] == BAD]
     found.sort(key=lambda each: (each["state"] != "SUPPRESSED", each["received_at"] or 0))
@@ -189,7 +201,7 @@ def latest_action(stack: Stack) -> Action | None:
     return Action(*(found[-1][field] for field in fields))
 
 
-def people_told(stack: Stack) -> bool:
+def people_told(stack: Place) -> bool:
     """Whether the people's channel got the outcome of the rollback."""
     try:
         messages = requests.get(stack.url("people") + "/messages", timeout=2).json()
@@ -199,7 +211,7 @@ def people_told(stack: Stack) -> bool:
     return any(wanted.items() <= message["labels"].items() for message in messages)
 
 
-def _ending(stack: Stack) -> Ending:
+def _ending(stack: Place) -> Ending:
     try:
         with Reader(stack.endpoint) as reader:
             serving = reader.default_version(MODEL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import threading
 import time
 from collections import deque
@@ -25,6 +26,8 @@ from airbag_demo.drawing import features, stroke
 from airbag_demo.observations import LOST_CODES, Answer, Observations, Outcome
 from airbag_demo.releases import MODEL
 from airbag_exporters.quality.client import QualityClient, Stats
+
+log = logging.getLogger("airbag.demo")
 
 _DEADLINE = 5.0
 _WORKERS = 48
@@ -149,6 +152,8 @@ class Traffic:
             answer = self._reader.predict(MODEL, {"pixels": pixels}, timeout=_DEADLINE)
         except RemoteError as error:
             lost = not isinstance(error, Refused) or error.code in LOST_CODES
+            if lost:
+                log.warning("request lost: %s", error)
             self.seen.add(Answer(row, sent, time.time(), Outcome.LOST if lost else Outcome.ERROR))
             return
         digit, actual = int(answer.outputs["digit"][0]), int(self._rows.digits[row])

@@ -13,9 +13,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from airbag_demo.place import Place
 from airbag_demo.releases import MODEL
 from airbag_demo.report import Report
-from airbag_demo.stack import Stack
 
 _OF_MODEL = f'{{model_name="{MODEL}"}}'
 _QUERIES = {
@@ -51,7 +51,7 @@ _STAGES = (
 class View:
     """Shows the stages as they come; on a terminal with a live table of numbers read from Prometheus."""
 
-    def __init__(self, stack: Stack, title: str, console: Console) -> None:
+    def __init__(self, stack: Place, title: str, console: Console) -> None:
         self._stack = stack
         self._title = title
         self._console = console

@@ -6,8 +6,6 @@ Nothing here needs a container engine.
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,17 @@ from airbag.cli import airbag
 from airbag.config import replace_tokens
 from airbag_demo.model_server.flags import Flags
 from airbag_demo.ports import STANDARD, addresses
-from airbag_demo.stack import SHIPPED, Stack
+from airbag_demo.shipped import SHIPPED
+from airbag_demo.stack import Stack
 from airbag_exporters.config import load_exporters
 from airbag_exporters.host.finding import fits
+from tests.contracts.compose_rules import plain
 from tests.fakes.binaries import ROOT, run
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SERVICES: dict[str, dict[str, Any]] = {
+    name: service for name, service in COMPOSE["services"].items() if "profiles" not in service
+}
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 FILES = [
     path for shipped in SHIPPED for path in sorted((ROOT / shipped).rglob("*")) or [ROOT / shipped] if path.is_file()
@@ -39,7 +41,7 @@ def _mounts(name: str) -> dict[str, str]:
     """What a service sees at which path, as `path: source[:ro]`."""
     mounts = {}
     for text in SERVICES[name].get("volumes", []):
-        source, target, *mode = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text).split(":")
+        source, target, *mode = plain(text).split(":")
         mounts[target] = ":".join([source, *mode])
     return mounts | {f"/run/secrets/{secret}": "secret:ro" for secret in SERVICES[name].get("secrets", [])}
 
@@ -62,7 +64,12 @@ def test_it_mounts_the_files_of_airbag_up_where_they_say_they_are_and_no_others(
     }
     channels = ("./.airbag/secrets/channels", "/run/secrets/channels")  # may be empty
     scripts = ("./alertmanager/scripts", "/etc/airbag/scripts")  # for who names one of them in policy.yml
-    assert mounted == {(f"./{shipped}", target) for shipped, target in SHIPPED.items()} | {channels, scripts}
+    parts = {
+        (f"./grafana/provisioning/{part}", f"/etc/grafana/provisioning/{part}")
+        for part in ("dashboards", "datasources")
+    }
+    whole = {(f"./{shipped}", target) for shipped, target in SHIPPED.items() if shipped != "grafana/provisioning"}
+    assert mounted == whole | parts | {channels, scripts}
 
 
 @pytest.mark.parametrize("shipped", sorted(SHIPPED))
@@ -91,7 +98,7 @@ def test_no_deployment_address_or_path_is_left_in_the_copy_of_airbag_up(file: Pa
 def test_every_address_is_one_that_its_service_listens_on(address: str) -> None:
     name, _, port = address.partition(":")
     if name == "tf-serving" or name == "grafana":
-        assert f"127.0.0.1:{port}:{port}" in SERVICES[name]["ports"]  # the image's own ports
+        assert port in {"8500", "8501", "3000"}  # the image's own
     else:
         assert _flags(name)["web.listen-address"] == f"0.0.0.0:{port}"
 
@@ -152,40 +159,6 @@ def test_a_failed_load_neither_blocks_version_changes_nor_takes_minutes_to_be_se
     assert retries * interval <= 5_000_000
 
 
-@each_service
-def test_every_image_has_an_exact_tag_and_needs_no_registry_at_each_start(name: str) -> None:
-    image = re.sub(r"^\$\{\w+:-([^}]*)\}$", r"\1", SERVICES[name]["image"])
-    assert re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", image)
-    assert "pull_policy" not in SERVICES[name]
-
-
-@each_service
-def test_every_service_is_confined_and_watched(name: str) -> None:
-    service = SERVICES[name]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["user"].split(":")[0] != "0"
-    assert service["healthcheck"]["test"][0] == "CMD"
-    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
-
-
-@each_service
-def test_every_health_check_uses_only_what_its_image_has(name: str) -> None:
-    program = SERVICES[name]["healthcheck"]["test"][1]
-    assert program == ("python" if name in OURS else "bash" if name == "tf-serving" else "wget")
-
-
-@each_service
-def test_only_the_receiver_can_write_to_the_model_store_and_nobody_to_configuration(name: str) -> None:
-    for target, source in _mounts(name).items():
-        read_only = source.endswith(":ro")
-        if target == "/models":
-            assert read_only == (name != "receiver")
-        elif source.startswith("./"):
-            assert read_only
-
-
 def test_what_must_survive_a_new_container_lies_in_a_named_volume() -> None:
     kept = {name: {source for source in _mounts(name).values() if source in COMPOSE["volumes"]} for name in SERVICES}
     ours, upstream = {"receiver", "serving-exporter", "quality-exporter"}, {"prometheus", "alertmanager", "grafana"}
@@ -197,20 +170,10 @@ def test_what_must_survive_a_new_container_lies_in_a_named_volume() -> None:
     assert _mounts("alertmanager")[_flags("alertmanager")["storage.path"]] == "alertmanager-data"
 
 
-def test_secrets_are_files_that_git_does_not_keep() -> None:
-    for secret in COMPOSE["secrets"].values():
-        assert set(secret) == {"file"}
-        ignored = subprocess.run(["git", "check-ignore", "-q", secret["file"]], cwd=ROOT, check=False)
-        assert ignored.returncode == 0
-    for service in SERVICES.values():
-        for key, value in service.get("environment", {}).items():
-            assert "PASSWORD" not in key or (key.endswith("__FILE") and value.startswith("/run/secrets/"))
-
-
 def test_the_image_makes_every_place_that_our_services_write_to() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert not dockerfile.startswith("# syntax=")
-    made = re.search(r"install -d -o 10001 -g 10001 (.*)", dockerfile)
+    made = re.search(r"install -d -o 10001 -g 10001 (.*?) \\$", dockerfile, re.MULTILINE)
     assert made
     written = {path for name in OURS for path, source in _mounts(name).items() if not source.endswith(":ro")}
     assert written == set(made[1].split())
@@ -232,22 +195,3 @@ def test_the_host_exporter_finds_the_server_by_its_command_line_and_not_what_sta
     assert fits(entry, server)
     for starter in (["/sbin/docker-init", "--"], ["/bin/bash"]):
         assert not fits(entry, [*starter, "/usr/bin/tf_serving_entrypoint.sh", *flags])
-
-
-def test_compose_itself_accepts_the_file() -> None:
-    command = _compose()
-    if command is None:
-        pytest.skip("docker compose is not installed here; the tests above read the file without it")
-    done = subprocess.run(
-        [*command, "-f", str(ROOT / "docker-compose.yml"), "config", "-q"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def _compose() -> list[str] | None:
-    for command in (["docker", "compose"], ["docker-compose"]):
-        if shutil.which(command[0]):
-            version = subprocess.run([*command, "version"], capture_output=True, check=False)
-            if version.returncode == 0:
-                return command
-    return None

@@ -13,7 +13,8 @@ from airbag.errors import ConfigError
 from airbag.serving.groups import load_servings
 from airbag_demo.ports import STANDARD
 from airbag_demo.releases import publish
-from airbag_demo.stack import SHIPPED, Detection, RemoteServing, Stack
+from airbag_demo.shipped import SHIPPED
+from airbag_demo.stack import Detection, RemoteServing, Stack
 from airbag_demo.story import window
 from airbag_exporters.config import load_exporters
 from airbag_exporters.host.finding import fits

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from airbag_demo.ports import STANDARD
-from airbag_demo.stack import SHIPPED
+from airbag_demo.shipped import SHIPPED
 from tests.fakes.wait import until
 
 ROOT = Path(__file__).parents[2]
