@@ -110,6 +110,7 @@ def test_a_folder_that_takes_the_place_of_a_shipped_one_has_all_its_files(folder
 def test_what_an_environment_file_names_is_there(example: str) -> None:
     values = environment(example)
     assert values.pop("COMPOSE_PROFILES") == example
+    assert (values.pop("AIRBAG_ALERTMANAGER_CLUSTER", "") == "0.0.0.0:9094") == (example == "ha")  # a pair talks
     assert values.keys() == DEFAULTS.keys()
     assert values != DEFAULTS
     for path in values.values():
