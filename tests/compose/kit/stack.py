@@ -24,7 +24,7 @@ CORE = sorted(
 )  # fmt: skip
 """The services that are always there."""
 
-_RELEASES = packages.CACHE / "releases"
+RELEASES = packages.CACHE / "releases"
 
 
 class Failed(AssertionError):
@@ -114,9 +114,9 @@ class Stack:
 
 def _kept_releases() -> dict[str, Any]:  # Any: YAML
     """The volume of trained releases as a folder that outlives the test: training takes a while."""
-    _RELEASES.mkdir(parents=True, exist_ok=True)
-    os.chown(_RELEASES, 10001, 10001)
-    return {"driver_opts": {"type": "none", "o": "bind", "device": str(_RELEASES)}}
+    RELEASES.mkdir(parents=True, exist_ok=True)
+    os.chown(RELEASES, 10001, 10001)
+    return {"driver_opts": {"type": "none", "o": "bind", "device": str(RELEASES)}}
 
 
 def build(env: Mapping[str, str], folder: Path) -> None:
