@@ -5,6 +5,7 @@ Everything is kept in the cache folder, whole or not at all, and holds nothing o
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -27,7 +28,9 @@ _PACKAGES = (
     "victoria-metrics/trixie",
     "busybox-static/bookworm",
     "libc6/bookworm",
+    "libzstd1/bookworm",
 )
+_UNPACKED = CACHE / f"unpacked-{hashlib.sha256(repr(_PACKAGES).encode()).hexdigest()[:8]}"
 _ROOTFS_PACKAGES = ("usr-is-merged", "ca-certificates", "python3.11", "python3.11-venv")
 _LEFT_OUT = ("doc", "man", "locale", "info")
 
@@ -37,7 +40,7 @@ def ensure() -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(1) as beside:
         rootfs = None if ROOTFS.exists() else beside.submit(_make_rootfs)
-        if not (CACHE / "unpacked").is_dir():
+        if not _UNPACKED.is_dir():
             _unpack(_fetch())
         if rootfs:
             rootfs.result()
@@ -45,7 +48,7 @@ def ensure() -> None:
 
 def unpacked(package: str) -> Path:
     """The files of one package."""
-    return CACHE / "unpacked" / package
+    return _UNPACKED / package
 
 
 def client_config() -> Path:
@@ -95,7 +98,7 @@ def _unpack(debs: Path) -> None:
     half.mkdir()
     for deb in debs.glob("*.deb"):
         _run(["dpkg-deb", "-x", str(deb), str(half / _run(["dpkg-deb", "-f", str(deb), "Package"]).strip())])
-    half.rename(CACHE / "unpacked")
+    half.rename(_UNPACKED)
     shutil.rmtree(debs)
     shutil.rmtree(CACHE / "apt")
 
