@@ -169,6 +169,8 @@ def _busybox_system(tar: tarfile.TarFile) -> None:
     libraries = packages.unpacked("libc6") / "lib/x86_64-linux-gnu"
     for name in _LIBRARIES:
         _file(tar, f"lib/x86_64-linux-gnu/{name}", (libraries / name).read_bytes(), 0o755)
+    zstd = packages.unpacked("libzstd1") / "usr/lib/x86_64-linux-gnu/libzstd.so.1"
+    _file(tar, "lib/x86_64-linux-gnu/libzstd.so.1", zstd.read_bytes(), 0o755)
     _file(tar, "lib64/ld-linux-x86-64.so.2", (libraries / "ld-linux-x86-64.so.2").read_bytes(), 0o755)
     _file(tar, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", 0o644)
     _file(tar, "etc/group", b"root:x:0:\nnobody:x:65534:\n", 0o644)

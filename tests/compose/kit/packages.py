@@ -5,10 +5,12 @@ Everything is kept in the cache folder, whole or not at all, and holds nothing o
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,9 @@ _PACKAGES = (
     "victoria-metrics/trixie",
     "busybox-static/bookworm",
     "libc6/bookworm",
+    "libzstd1/bookworm",
 )
+_UNPACKED = CACHE / f"unpacked-{hashlib.sha256(repr(_PACKAGES).encode()).hexdigest()[:8]}"
 _ROOTFS_PACKAGES = ("usr-is-merged", "ca-certificates", "python3.11", "python3.11-venv")
 _LEFT_OUT = ("doc", "man", "locale", "info")
 
@@ -34,16 +38,17 @@ _LEFT_OUT = ("doc", "man", "locale", "info")
 def ensure() -> None:
     """Fetch what is not there yet: about 115 MB of packages, and 45 MB for the root file system. Needs root."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    root = None if ROOTFS.exists() else _start_rootfs()
-    if not (CACHE / "unpacked").is_dir():
-        _unpack(_fetch())
-    if root:
-        _finish_rootfs(*root)
+    with ThreadPoolExecutor(1) as beside:
+        rootfs = None if ROOTFS.exists() else beside.submit(_make_rootfs)
+        if not _UNPACKED.is_dir():
+            _unpack(_fetch())
+        if rootfs:
+            rootfs.result()
 
 
 def unpacked(package: str) -> Path:
     """The files of one package."""
-    return CACHE / "unpacked" / package
+    return _UNPACKED / package
 
 
 def client_config() -> Path:
@@ -90,36 +95,28 @@ def _fetch() -> Path:
 def _unpack(debs: Path) -> None:
     half = CACHE / "unpacked.half"
     shutil.rmtree(half, ignore_errors=True)
+    half.mkdir()
     for deb in debs.glob("*.deb"):
         _run(["dpkg-deb", "-x", str(deb), str(half / _run(["dpkg-deb", "-f", str(deb), "Package"]).strip())])
-    half.rename(CACHE / "unpacked")
+    half.rename(_UNPACKED)
     shutil.rmtree(debs)
     shutil.rmtree(CACHE / "apt")
 
 
-def _start_rootfs() -> tuple[subprocess.Popen[str], Path]:
+def _make_rootfs() -> None:
     """Debian 12 with Python and as little more as upstream's slim image has. Made on tmpfs, which is faster."""
     half = CACHE / "rootfs.half.tar"
     shared = Path("/dev/shm")
-    place = tempfile.mkdtemp(dir=shared if shared.is_dir() and shutil.disk_usage(shared).free > 2**30 else None)
-    options = ["--aptopt=Acquire::Languages \"none\"", "--aptopt=Acquire::Retries \"3\"",
-               "--aptopt=APT::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io"]  # fmt: skip
+    options = ['--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Retries "3"',
+               '--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]  # fmt: skip
     options += [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in _LEFT_OUT]
-    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", *options,
-               "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", f"--include={','.join(_ROOTFS_PACKAGES)}",
-               "bookworm", str(half), mirror()]  # fmt: skip
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"TMPDIR": place}
-    )
-    return child, Path(place)
-
-
-def _finish_rootfs(child: subprocess.Popen[str], place: Path) -> None:
-    said, _ = child.communicate()
-    shutil.rmtree(place, ignore_errors=True)
-    if child.returncode != 0:
-        pytest.fail(f"mmdebstrap could not make a root file system:\n{said[-3000:]}")
-    (CACHE / "rootfs.half.tar").rename(ROOTFS)
+    with tempfile.TemporaryDirectory(
+        dir=shared if shared.is_dir() and shutil.disk_usage(shared).free > 2**30 else None
+    ) as place:
+        _run(["env", f"TMPDIR={place}", "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", *options,
+              "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", f"--include={','.join(_ROOTFS_PACKAGES)}",
+              "bookworm", str(half), mirror()])  # fmt: skip
+    half.rename(ROOTFS)
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str:
