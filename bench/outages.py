@@ -31,9 +31,6 @@ sys.path.insert(0, str(ROOT))
 
 import requests  # noqa: E402
 import yaml  # noqa: E402
-from tests.compose.kit import engine, packages  # noqa: E402
-from tests.compose.kit.images import Images  # noqa: E402
-from tests.compose.kit.stack import DEMO, RELEASES, Stack, build  # noqa: E402
 
 from airbag.serving.model_config import ModelConfigFile  # noqa: E402
 from airbag_demo.ports import claim  # noqa: E402
@@ -41,6 +38,9 @@ from airbag_demo.releases import MODEL, publish  # noqa: E402
 from airbag_demo.story import TERMINAL  # noqa: E402
 from bench._report import Measured, report  # noqa: E402 - beside us
 from bench._stack import say  # noqa: E402
+from tests.compose.kit import engine, packages  # noqa: E402
+from tests.compose.kit.images import Images  # noqa: E402
+from tests.compose.kit.stack import DEMO, RELEASES, Stack, build  # noqa: E402
 from tests.fakes.wait import until  # noqa: E402
 
 GOOD = 2
