@@ -84,7 +84,7 @@ class Store:
         statuses = tuple(VersionStatus(version, State.AVAILABLE) for version in loaded)
         self.state = TargetState(1.0, versions={"digits": statuses}, defaults={"digits": default})
 
-    def ask(self, target: Target, model: str, version: int) -> SignatureDefMap:
+    def ask(self, group: ServingGroup, target: Target, model: str, version: int) -> SignatureDefMap:
         self.asked.append((model, version))
         if self.silent:
             raise Unreachable("no answer")
