@@ -22,7 +22,7 @@ up: $(VENV)/.demo binaries ## Run the whole stack until Ctrl-C
 
 .PHONY: test
 test: $(VENV)/.dev .cache/dvc/.ready binaries newest servers ## Run every test
-	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS) # mostly waiting, so more than one a core
+	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS) # mostly waiting, so more than one a core
 
 .PHONY: test-compose
 test-compose: $(VENV)/.dev engine ## Run docker-compose.yml on a real engine, with stand-ins for upstream images (root)
@@ -92,6 +92,7 @@ lock: $(VENV)/.dev ## Renew requirements/*.lock
 	@$(BIN)/uv pip compile -q --upgrade $(LOCK) --extra dev requirements/build.in -o requirements/dev.lock
 	@$(BIN)/uv pip compile -q $(LOCK) --extra demo requirements/build.in -c requirements/dev.lock -o requirements/demo.lock
 	@$(BIN)/uv pip compile -q $(LOCK) --extra postgresql requirements/build.in -c requirements/dev.lock -o requirements/base.lock
+	@$(BIN)/uv pip compile -q $(COMPILE) requirements/uv.in -c requirements/dev.lock -o requirements/uv.lock
 	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/proto.in -o requirements/proto.lock
 	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/dvc.in -o requirements/dvc.lock
 COMPILE := --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
@@ -100,33 +101,44 @@ LOCK := $(COMPILE) pyproject.toml
 $(BIN)/python:
 	@demo/bootstrap.sh python $(VENV)
 
+# $(1): environment, $(2): lock file. uv is several times as fast; it does not read pip's settings, so pip is asked where it fails.
+define get
+	@$(BIN)/uv pip install --quiet --python $(1)/bin/python --require-hashes -r requirements/$(2).lock 2>$(1)/uv.log || { \
+		echo "uv could not install it ($(1)/uv.log says why); trying pip."; \
+		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(2).lock; }
+endef
+
 # $(1): which lock file
 define install
 	@echo "Installing Python packages from requirements/$(1).lock into $(VENV) (TensorFlow is large: a minute or two the first time)."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).lock
+	$(call get,$(VENV),$(1))
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 endef
 
-$(VENV)/.demo: requirements/demo.lock pyproject.toml | $(BIN)/python
+$(BIN)/uv: requirements/uv.lock | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@touch $@
+
+$(VENV)/.demo: requirements/demo.lock pyproject.toml | $(BIN)/uv
 	$(call install,demo)
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/uv
 	$(call install,dev)
 	@touch $@ $(VENV)/.demo
 
 # The generator needs an older protobuf than TensorFlow does, hence an environment of its own.
-.cache/proto/.ready: requirements/proto.lock
+.cache/proto/.ready: requirements/proto.lock | $(BIN)/uv
 	@mkdir -p .cache
 	@demo/bootstrap.sh python .cache/proto
-	@.cache/proto/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/proto.lock
+	$(call get,.cache/proto,proto)
 	@touch $@
 
 # DVC pins so much that it would hold back the versions of everything else, hence an environment of its own.
-.cache/dvc/.ready: requirements/dvc.lock
+.cache/dvc/.ready: requirements/dvc.lock | $(BIN)/uv
 	@mkdir -p .cache
 	@demo/bootstrap.sh python .cache/dvc
-	@.cache/dvc/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dvc.lock
+	$(call get,.cache/dvc,dvc)
 	@touch $@
 
 .PHONY: proto

@@ -21,7 +21,7 @@ def releases() -> Path:
     return trained(ROOT, print)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it takes its share of the processors for as long as it lives
 def site(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Running."""
     with free_ports() as ports:
