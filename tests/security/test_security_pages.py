@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,9 +28,11 @@ def test_every_command_runs_in_the_order_of_the_page(name: str, tmp_path: Path) 
     blocks = re.findall(r"```sh\n(.*?)```", PAGES[name].read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if not line.startswith(NEEDS_A_SITE)]
     assert len(lines) >= 2
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["sh", "-euc", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
+        ["sh", "-euc", "\n".join(lines)], cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "PRIVATE KEY" not in done.stdout
 

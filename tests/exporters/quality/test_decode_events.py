@@ -101,6 +101,11 @@ def test_features_may_stand_in_the_order_of_the_configuration() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["back\\slash", 'quo"te', "line\nbreak", "\x00", "\x1f"], ids=ascii)
+def test_a_feature_may_have_any_name(name: str) -> None:
+    assert only(event(features={"age": 1, name: 2}))["features"]["age"] == [1.0]
+
+
 def test_numbers_of_a_categorical_feature_are_its_categories() -> None:
     assert only(event(features={"plan": 3}), event(features={"plan": "gold"}))["features"]["plan"] == ["3", "gold"]
     assert only(event(features={"plan": 3.5}), event(features={"plan": 2}))["features"]["plan"] == ["3.5", "2"]

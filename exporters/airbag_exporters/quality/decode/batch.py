@@ -21,7 +21,7 @@ from airbag_exporters.quality.decode.owners import Whose, known
 from airbag_exporters.quality.decode.problems import Problems
 from airbag_exporters.quality.decode.reading import Reader
 from airbag_exporters.quality.decode.rows import Builder
-from airbag_exporters.quality.decode.shapes import NAMES_MAX, Shape, shape
+from airbag_exporters.quality.decode.shapes import NAMES_MAX, Shape, can_be_fields, shape
 from airbag_exporters.quality.models import Models
 
 _SHAPES_MAX = 3
@@ -142,4 +142,5 @@ class _Batch:
 
     def _shape_of(self, names: Mapping[str, object]) -> Shape | None:
         self._shapes += 1
-        return shape(names, self._kinds) if self._shapes <= _SHAPES_MAX and len(names) <= NAMES_MAX else None
+        fits = self._shapes <= _SHAPES_MAX and len(names) <= NAMES_MAX and can_be_fields(names)
+        return shape(names, self._kinds) if fits else None

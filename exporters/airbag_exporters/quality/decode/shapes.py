@@ -6,6 +6,7 @@ twice as fast as a struct in another order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from airbag_exporters.quality.decode.events import Prediction, Value
 
 NAMES_MAX = 2000
 _SHAPES_MAX = 64
+_NO_FIELD = re.compile(r'[\\"\x00-\x1f]')  # msgspec has no fields of such names
 
 
 class Shape(NamedTuple):
@@ -30,6 +32,11 @@ class Shape(NamedTuple):
     names: tuple[str, ...]
     numeric: frozenset[str]
     are_numbers: bool
+
+
+def can_be_fields(names: Iterable[str]) -> bool:
+    """Whether a struct may have fields of these names."""
+    return _NO_FIELD.search("".join(names)) is None
 
 
 def shape(names: Iterable[str], kinds: Mapping[str, FeatureKind]) -> Shape:
