@@ -23,10 +23,11 @@ RUN PYTHONPATH=$(echo /opt/airbag/lib/python3*/site-packages) \
  && pip --python /opt/airbag/bin/python install --quiet --no-deps --no-index --no-compile /dist/*.whl \
  && pip --python /opt/airbag/bin/python uninstall --quiet --yes hatchling pathspec pluggy tomlkit trove-classifiers \
  && cd /opt/airbag/lib/python3*/site-packages && /opt/airbag/bin/python -c "\
-import contextlib, importlib, pkgutil; \
+import importlib, pkgutil; \
 [importlib.import_module(found.name) \
  for package in ('airbag', 'airbag_exporters', 'airbag_rollback') \
- for found in pkgutil.walk_packages([package], package + '.') if not found.name.endswith('__main__')]"
+ for found in pkgutil.walk_packages([package], package + '.') \
+ if not found.name.endswith(('__main__', '.certificates.files', '.certificates.make'))]"
 
 # What an intruder would use and no process of Airbag does leaves the system: package managers, perl, mount, set-uid
 # programs. Its package database knows, for those who scan the image.
