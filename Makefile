@@ -103,7 +103,7 @@ $(BIN)/python:
 
 # $(1): environment, $(2): lock file. uv is several times as fast; it does not read pip's settings, so pip is asked where it fails.
 define get
-	@$(BIN)/uv pip install --quiet --python $(1)/bin/python --require-hashes -r requirements/$(2).lock 2>$(1)/uv.log || { \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(1)/bin/python --require-hashes -r requirements/$(2).lock 2>$(1)/uv.log || { \
 		echo "uv could not install it ($(1)/uv.log says why); trying pip."; \
 		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(2).lock; }
 endef
