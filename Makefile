@@ -92,7 +92,6 @@ lock: $(VENV)/.dev ## Renew requirements/*.lock
 	@$(BIN)/uv pip compile -q --upgrade $(LOCK) --extra dev requirements/build.in -o requirements/dev.lock
 	@$(BIN)/uv pip compile -q $(LOCK) --extra demo requirements/build.in -c requirements/dev.lock -o requirements/demo.lock
 	@$(BIN)/uv pip compile -q $(LOCK) --extra postgresql requirements/build.in -c requirements/dev.lock -o requirements/base.lock
-	@$(BIN)/uv pip compile -q $(COMPILE) requirements/uv.in -c requirements/dev.lock -o requirements/uv.lock
 	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/proto.in -o requirements/proto.lock
 	@$(BIN)/uv pip compile -q --upgrade $(COMPILE) requirements/dvc.in -o requirements/dvc.lock
 COMPILE := --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
@@ -101,44 +100,33 @@ LOCK := $(COMPILE) pyproject.toml
 $(BIN)/python:
 	@demo/bootstrap.sh python $(VENV)
 
-# $(1): environment, $(2): lock file. uv is several times as fast; it does not read pip's settings, so pip is asked where it fails.
-define get
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(1)/bin/python --require-hashes -r requirements/$(2).lock 2>$(1)/uv.log || { \
-		echo "uv could not install it ($(1)/uv.log says why); trying pip."; \
-		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(2).lock; }
-endef
-
 # $(1): which lock file
 define install
 	@echo "Installing Python packages from requirements/$(1).lock into $(VENV) (TensorFlow is large: a minute or two the first time)."
-	$(call get,$(VENV),$(1))
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 endef
 
-$(BIN)/uv: requirements/uv.lock | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
-	@touch $@
-
-$(VENV)/.demo: requirements/demo.lock pyproject.toml | $(BIN)/uv
+$(VENV)/.demo: requirements/demo.lock pyproject.toml | $(BIN)/python
 	$(call install,demo)
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/uv
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
 	$(call install,dev)
 	@touch $@ $(VENV)/.demo
 
 # The generator needs an older protobuf than TensorFlow does, hence an environment of its own.
-.cache/proto/.ready: requirements/proto.lock | $(BIN)/uv
+.cache/proto/.ready: requirements/proto.lock
 	@mkdir -p .cache
 	@demo/bootstrap.sh python .cache/proto
-	$(call get,.cache/proto,proto)
+	@.cache/proto/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/proto.lock
 	@touch $@
 
 # DVC pins so much that it would hold back the versions of everything else, hence an environment of its own.
-.cache/dvc/.ready: requirements/dvc.lock | $(BIN)/uv
+.cache/dvc/.ready: requirements/dvc.lock
 	@mkdir -p .cache
 	@demo/bootstrap.sh python .cache/dvc
-	$(call get,.cache/dvc,dvc)
+	@.cache/dvc/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dvc.lock
 	@touch $@
 
 .PHONY: proto

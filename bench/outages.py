@@ -157,9 +157,12 @@ class Site:
 
         def rule(chain: str, side: str, address: str) -> Callable[[str], None]:
             command = ["nsenter", f"--target={pid}", "--net", "iptables"]
-            return lambda action: subprocess.run(
-                [*command, action, chain, side, address, "-j", "DROP"], check=action == "-I", capture_output=True
-            ) and None  # fmt: skip
+
+            def apply(action: str) -> None:
+                words = [*command, action, chain, side, address, "-j", "DROP"]
+                subprocess.run(words, check=action == "-I", capture_output=True)
+
+            return apply
 
         return [
             rule(chain, side, address) for address in addresses for chain, side in (("OUTPUT", "-d"), ("INPUT", "-s"))
@@ -253,10 +256,10 @@ def wait_for(site: Site, version: int, moment: str) -> str:
     reached = ORDER.index(states[0])
 
     def found() -> str | None:
-        state = site.action(version).get("state", "")
+        state = str(site.action(version).get("state", ""))
         return state if state in TERMINAL or (state in ORDER and ORDER.index(state) >= reached) else None
 
-    return until(found, timeout=120, every=0.005, what=f"the action to be {moment}")
+    return str(until(found, timeout=120, every=0.005, what=f"the action to be {moment}"))
 
 
 def judged(site: Site, version: int) -> str:

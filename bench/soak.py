@@ -22,10 +22,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,29 +55,24 @@ KINDS = ("accuracy", "errors", "load")
 SAMPLE_EVERY = 2.0
 
 
-@dataclass
 class Memory(threading.Thread):
     """Samples what each of our processes holds, in MiB, until it is told to end."""
 
-    processes: Processes
-    samples: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    ending: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
+    def __init__(self, processes: Processes) -> None:
         super().__init__(daemon=True)
-
-    def __hash__(self) -> int:
-        return id(self)
+        self.ending = threading.Event()
+        self._processes = processes
+        self._samples: dict[str, list[float]] = {name: [] for name in OURS}
 
     def run(self) -> None:
         while not self.ending.wait(SAMPLE_EVERY):
             for name in OURS:
-                rss = psutil.Process(self.processes.pid(name)).memory_info().rss / 2**20
-                self.samples[name].append((time.monotonic(), rss))
+                rss = psutil.Process(self._processes.pid(name)).memory_info().rss
+                self._samples[name].append(rss / 2**20)
 
     def growth(self, name: str) -> tuple[float, float]:
         """Median MiB in the second and in the last quarter of the time."""
-        values = [rss for _, rss in self.samples[name]]
+        values = self._samples[name]
         quarter = len(values) // 4
         return statistics.median(values[quarter : 2 * quarter]), statistics.median(values[-quarter:])
 

@@ -105,9 +105,7 @@ class _Following:
     """
 
     def __init__(self, target: str, tls: TlsConfig) -> None:
-        os.environ.setdefault(
-            "GRPC_VERBOSITY", "ERROR"
-        )  # else it writes past our log, a line for each failed handshake
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else a line past our log for each failed handshake
         self._target = target
         self._tls = tls
         self._lock = threading.Lock()
