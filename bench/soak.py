@@ -53,6 +53,11 @@ FIRST_BAD = 3
 OURS = ("serving-exporter", "quality-exporter", "host-exporter", "receiver")
 KINDS = ("accuracy", "errors", "load")
 SAMPLE_EVERY = 2.0
+REMEMBERED = 60_000
+"""Predictions, two minutes of them: what the quality exporter may remember is full long before its memory is measured.
+
+By default it is a million, for about 80 bytes each, which ten minutes do not fill.
+"""
 
 
 class Memory(threading.Thread):
@@ -100,6 +105,10 @@ def running() -> Iterator[tuple[Stack, Path, Processes]]:
         document = yaml.safe_load(policy.read_text())
         document["guards"] = {"cool_down": "0s", "budget": None, "breaker": None}
         policy.write_text(yaml.safe_dump(document, sort_keys=False))
+        exporters = stack.file("exporters/exporters.yml")
+        document = yaml.safe_load(exporters.read_text())
+        document["quality"]["pending_max"] = REMEMBERED
+        exporters.write_text(yaml.safe_dump(document, sort_keys=False))
         fill_store(stack, releases)
         with stacks.running(stack) as processes:
             yield stack, releases, processes

@@ -12,11 +12,14 @@ _MOST = 8
 
 
 class Hands:
-    """At most one step in progress for each model. `step` says whether the action moved, and raises nothing."""
+    """At most one step in progress for each model. `step` says whether the action moved, and raises nothing.
 
-    def __init__(self, step: Callable[[Action], bool], done: Callable[[], None]) -> None:
+    `late` is called at the end of a step that took longer than the turn that began it.
+    """
+
+    def __init__(self, step: Callable[[Action], bool], late: Callable[[], None]) -> None:
         self._step = step
-        self._done = done
+        self._late = late
         self._pool = ThreadPoolExecutor(_MOST, thread_name_prefix="hand")
         self._busy: dict[tuple[str, str], Future[bool]] = {}
 
@@ -28,12 +31,13 @@ class Hands:
         waiting: dict[tuple[str, str], list[Action]] = {}
         for action in actions:
             waiting.setdefault((action.serving, action.model_name), []).append(action)
-        for model, own in waiting.items():
-            if model not in self._busy:
-                self._busy[model] = self._pool.submit(self._all, own)
-                self._busy[model].add_done_callback(lambda _: self._done())
+        begun = {model: self._pool.submit(self._all, own) for model, own in waiting.items() if model not in self._busy}
+        self._busy |= begun
         wait(self._busy.values(), timeout=patience)
-        return self._ended() or moved
+        moved = self._ended() or moved
+        for model in begun.keys() & self._busy.keys():
+            self._busy[model].add_done_callback(lambda _: self._late())
+        return moved
 
     def rest(self) -> None:
         """Wait for every step in progress."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from airbag.config import parse_duration
+from airbag.config import load, parse_duration
 from airbag.errors import AirbagError, StartError
 from airbag.serving.groups import load_servings
 from airbag.serving.model_config import ModelConfigFile
@@ -21,6 +21,7 @@ from airbag_demo.place import Place
 from airbag_demo.releases import MODEL, publish
 from airbag_demo.report import Action, Ending, Report, Story, report
 from airbag_demo.traffic import Reports, Rows, Traffic
+from airbag_rollback.policy import Policy
 
 FAULTS = ("accuracy", "errors", "latency", "load")
 GOOD, BAD = 2, 3
@@ -163,10 +164,16 @@ def actions(stack: Place) -> list[dict[str, Any]]:  # Any: JSON
 
 
 def proven(stack: Place) -> bool:
-    """Whether the receiver has seen the good version answer well, so that it would go back to it."""
+    """Whether the receiver has seen the good version answer well for long enough to go back to it."""
     [group] = load_servings(stack.file("exporters/exporters.yml")).servings
-    versions = _ask(stack, f"models/{group.name}/{MODEL}/versions").get("versions", [])
-    return any(each["version"] == GOOD and each["verdict"] == "good" for each in versions)
+    versions = _ask(stack, f"models/{group.name}/{MODEL}/versions")
+    return has_proof(versions, stack.file("alertmanager/policy.yml"))
+
+
+def has_proof(answer: Mapping[str, Any], policy: Path) -> bool:  # Any: JSON
+    """The same by what the receiver's API answered for the model's versions, and the policy in force."""
+    found = [each for each in answer.get("versions", []) if each["version"] == GOOD and each["verdict"] == "good"]
+    return any(each["soak_seconds"] >= load(policy, Policy).soak_min for each in found)
 
 
 def _ask(stack: Place, path: str) -> dict[str, Any]:  # Any: JSON

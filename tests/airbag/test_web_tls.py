@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import requests
 import trustme
+from prometheus_client import generate_latest
 
 from airbag.surface import Surface
 from airbag.web_file import WebFile
 from tests.airbag.certificates import write_authority, write_pair
 from tests.airbag.http_process import GUARDED, Running, running
+from tests.exporters.processes import assert_golden, shape
 
 TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 
@@ -116,3 +118,5 @@ def test_when_the_certificate_ends_is_a_metric_that_follows_a_renewal(tmp_path: 
     assert surface.registry.get_sample_value(name) == ends.timestamp()
     write_pair(tmp_path, authority, ends=ends + timedelta(days=90))
     assert surface.registry.get_sample_value(name) == (ends + timedelta(days=90)).timestamp()
+    page = generate_latest(surface.registry).decode().splitlines(keepends=True)
+    assert_golden("certificate.prom", shape("".join(line for line in page if name in line)))

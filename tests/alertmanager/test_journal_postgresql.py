@@ -5,27 +5,32 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
+import psycopg
 import pytest
 
 from airbag.errors import StartError
 from airbag_rollback.engine.states import State
 from airbag_rollback.journal import Fenced, Journal, JournalError, open_journal
 from airbag_rollback.journal.lease import Lease
-from airbag_rollback.journal.postgresql import PATIENCE, PostgresqlDatabase
+from airbag_rollback.journal.migrations import current
+from airbag_rollback.journal.postgresql import CREATION, PATIENCE, PostgresqlDatabase
 from airbag_rollback.journal.succession import TTL, SeveralHosts
 from airbag_rollback.journal.verify import verify_journal
 from airbag_rollback.place import PostgresqlJournal
 from airbag_rollback.records import Suspect
 from tests.fakes.cable import Cable
-from tests.fakes.postgres_server import PostgresServer
+from tests.fakes.postgres_server import PASSWORD, PostgresServer
 from tests.fakes.wait import until
 
 KEY = b"key"
 SUSPECT = Suspect("main", "digits", 3, "AirbagErrorRatioHigh", None)
 END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid != pg_backend_pid()"
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event = 'advisory'"
 
 
 @pytest.fixture
@@ -43,6 +48,21 @@ def place(postgres: PostgresServer, name: str) -> PostgresqlJournal:
 def journal(place: PostgresqlJournal) -> Iterator[Journal]:
     with closing(open_journal(place, KEY)) as found:
         yield found
+
+
+def test_receivers_that_start_at_once_on_an_empty_database_all_open_it(
+    place: PostgresqlJournal, postgres: PostgresServer, name: str
+) -> None:
+    """The lock for making tables is held until every one of them waits for it, having seen that there are none."""
+    waiting = WAITING.format(name)
+    with psycopg.connect(postgres.words(name), password=PASSWORD) as first, ThreadPoolExecutor(3) as pool:
+        first.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION,))
+        opened = [pool.submit(PostgresqlDatabase, place) for _ in range(3)]
+        until(lambda: postgres.execute(waiting) == [(3,)], what="three that wait")
+        first.commit()
+        for each in opened:
+            each.result(30).close()
+    assert postgres.execute("SELECT value FROM meta WHERE name = 'schema'", name) == [(str(current()),)]
 
 
 def test_a_session_that_the_server_ended_is_followed_by_another(

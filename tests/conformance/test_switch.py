@@ -250,7 +250,8 @@ def test_a_stuck_request(world: World) -> None:
         world.wait_states(each, "1 AVAILABLE")
     with world.held() as call:
         saved_models.add_model(world.base(name), 2)
-        world.wait(lambda: world.wire.versions(name).get(2) == "LOADING", "LOADING")
+        path = world.seen(world.base(name) / "2")
+        world.wait(lambda: world.wire.page().of("cc:saved_model:load_latency", model_path=path), "2 read into memory")
         assert world.apply({name: ""}).status.error_code == 0
         stays(lambda: world.wire.states(name) == "2 LOADING, 1 AVAILABLE", 2.5, "LOADING")
         assert world.wire.states(dropped) == "1 AVAILABLE"

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fakes.binaries import ROOT
 
 GOLDEN = ROOT / "tests" / "golden"
-_PARTS = {"probes": "airbag-serving", "serving_repository": "airbag-serving"}
+_PARTS = {"probes": "airbag-serving", "serving_repository": "airbag-serving", "certificate": "airbag-receiver"}
 _OTHERS = {"prometheus", "alertmanager"}
 
 

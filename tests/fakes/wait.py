@@ -10,16 +10,17 @@ T = TypeVar("T")
 
 
 def until(
-    look: Callable[[], T | None], *, timeout: float = 10.0, what: str = "the condition", every: float = 0.02
+    look: Callable[[], T | None], *, timeout: float = 10.0, what: str = "the condition", every: float | None = None
 ) -> T:
     """Call `look` until it returns something true and return that.
 
+    Without `every` (seconds) it looks less often the longer it takes, as a look may keep a process from its work.
     After `timeout` seconds: AssertionError naming `what`. An exception from `look` counts as "not yet" and is shown
     when the time is up.
     """
-    deadline = time.monotonic() + timeout
+    begun = now = time.monotonic()
     last: object = None
-    while time.monotonic() < deadline:
+    while now < begun + timeout:
         try:
             found = look()
         except Exception as error:  # noqa: BLE001 - anything `look` raises means "not yet"
@@ -28,5 +29,6 @@ def until(
             if found:
                 return found
             last = found
-        time.sleep(every)
+        time.sleep(every or min(0.1, 0.01 + (now - begun) / 20))
+        now = time.monotonic()
     raise AssertionError(f"{what} did not come true within {timeout:g} s; last seen: {last!r}")

@@ -27,6 +27,7 @@ NAMED = {
 PROMETHEUS = """\
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: [{folder}/rules/airbag.yml]
+remote_write: [{{name: long-term, url: "http://{prometheus}/api/v1/write"}}]
 alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{alertmanager}"]}}]}}]}}
 scrape_configs: [{{job_name: prometheus, static_configs: [{{targets: ["{prometheus}"]}}]}}]
 """

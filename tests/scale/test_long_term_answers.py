@@ -110,5 +110,5 @@ def longest_window(expr: str) -> float:
 
 
 def alike(one: float, other: float) -> bool:
-    """Prometheus extrapolates to the ends of a window, VictoriaMetrics does not."""
-    return math.isclose(one, other, rel_tol=0.05, abs_tol=1e-9) or (math.isnan(one) and math.isnan(other))
+    """Prometheus extrapolates to the ends of a window, VictoriaMetrics does not: one scrape more or less."""
+    return math.isclose(one, other, rel_tol=1.5 / RATE_WINDOW, abs_tol=1e-9) or (math.isnan(one) and math.isnan(other))

@@ -10,7 +10,7 @@ from airbag.serving.model_config import ModelConfigFile
 from airbag_demo.releases import MODEL, publish
 from airbag_demo.stack import Stack, running
 from airbag_demo.story import BAD, TERMINAL, actions, release, traffic
-from tests.fakes.gate import Gate
+from tests.fakes.cable import Cable
 from tests.fakes.wait import until
 
 
@@ -20,10 +20,11 @@ def test_a_receiver_killed_between_taking_an_alert_and_acting_still_rolls_back_o
 ) -> None:
     """Given an alert that is on disk and not decided, when the receiver is killed and started, one rollback follows."""
     config = ModelConfigFile(stack.store / "models.config")
-    with Gate(("127.0.0.1", stack.ports["prometheus"])) as to_prometheus:
+    with Cable(stack.ports["prometheus"]) as to_prometheus:
+        to_prometheus.cut("silent")
         policy = stack.file("alertmanager/policy.yml")
         prometheus = f"127.0.0.1:{stack.ports['prometheus']}"
-        policy.write_text(policy.read_text().replace(prometheus, to_prometheus.address))
+        policy.write_text(policy.read_text().replace(prometheus, f"127.0.0.1:{to_prometheus.port}"))
         with running(stack) as processes, traffic(stack, releases) as client:
             until(lambda: len(client.seen.all()) > 800, timeout=60, what="a history of version 2")
             publish(releases / "faults" / "errors", stack.store / MODEL, BAD)
@@ -33,7 +34,7 @@ def test_a_receiver_killed_between_taking_an_alert_and_acting_still_rolls_back_o
             processes.kill("receiver")
             assert config.read().generation == released, "the receiver acted without having asked Prometheus"
 
-            to_prometheus.open()
+            to_prometheus.mend()
             processes.restart("receiver")
             until(
                 lambda: any(action["state"] in TERMINAL - {"SUPPRESSED"} for action in actions(stack)),

@@ -50,7 +50,10 @@ _AGAIN = 1.0
 _LOCK = "SELECT value FROM meta WHERE name = 'schema' FOR UPDATE"
 """What every writer does first."""
 
-_CREATION = 0x41697262
+_META = """SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relname = 'meta' AND n.nspname = ANY (current_schemas(false))"""
+
+CREATION = 0x41697262
 """Number of the lock that is held while tables are made: no row is there to lock yet."""
 
 
@@ -271,7 +274,7 @@ class PostgresqlDatabase(Database):
         self._begun, connection.patience = True, 600.0
         try:
             self.execute("SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0")
-            self.execute("SELECT pg_advisory_xact_lock(?)", (_CREATION,))
+            self.execute("SELECT pg_advisory_xact_lock(?)", (CREATION,))
             yield
             failpoints.reached("before the commit of ", what)
             self._commit()
@@ -283,7 +286,8 @@ class PostgresqlDatabase(Database):
         failpoints.reached("after the commit of ", what)
 
     def _is_made(self) -> bool:
-        return self.execute("SELECT to_regclass('meta')").rows != [(None,)]
+        """By a query of rows: what a session once knew of a name, it knows until it begins another transaction."""
+        return bool(self.execute(_META).rows)
 
     def _found(self) -> str:
         rows = self.execute("SELECT value FROM meta WHERE name = 'schema'").rows
