@@ -22,7 +22,7 @@ up: $(VENV)/.demo binaries ## Run the whole stack until Ctrl-C
 
 .PHONY: test
 test: $(VENV)/.dev .cache/dvc/.ready binaries newest servers ## Run every test
-	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS) # mostly waiting, so more than one a core
+	@$(BIN)/pytest -n 5 --dist worksteal $(ARGS) # mostly waiting, so more than one a core
 
 .PHONY: test-compose
 test-compose: $(VENV)/.dev engine ## Run docker-compose.yml on a real engine, with stand-ins for upstream images (root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from airbag_demo.model_server import config as configs
 from airbag_demo.model_server import text_protos
 from airbag_demo.model_server.manager import Servable, VersionManager
 from airbag_demo.model_server.routing import Route
-from airbag_demo.model_server.states import Event, EventBus, State, StateMonitor
+from airbag_demo.model_server.states import Decision, Event, EventBus, State, StateMonitor
 from airbag_demo.model_server.status import Code, Status, StatusError, invalid
 from airbag_demo.model_server.storage import StoragePoller
 
@@ -155,17 +155,17 @@ class ServerCore:
 
     def _apply(self, models: list[Any], first: bool) -> None:
         new = {model.name for model in models} - self._storage.names
-        fresh = StateMonitor()
-        self._bus.subscribe(fresh)
+        decision = Decision(new)
+        self._bus.subscribe(decision)
         try:
             for model in models:
                 log.info(" (Re-)adding model: %s", model.name)
             self._storage.replace(configs.source_of(model) for model in models)
             if first:
                 self._storage.start()
-            _wait_available(fresh, new, "servable(s)" if first else "model(s)")
+            _wait_available(decision, "servable(s)" if first else "model(s)")
         finally:
-            self._bus.unsubscribe(fresh)
+            self._bus.unsubscribe(decision)
 
 
 def poll_config(
@@ -199,8 +199,8 @@ def _poll_once(path: str, reload: Callable[[configs.Config], None]) -> None:
         log.error("PollFilesystemAndReloadConfig failed to ReloadConfig: %s", error.status.message)  # noqa: TRY400
 
 
-def _wait_available(monitor: StateMonitor, names: Collection[str], kind: str) -> None:
-    failed = [event for event in monitor.wait_decided(names) if event.state is State.END]
+def _wait_available(decision: Decision, kind: str) -> None:
+    failed = [event for event in decision.wait() if event.state is State.END]
     if failed:
         what = "".join(f"{{{_failure(event)}}}, " for event in failed)
         raise StatusError(Code.UNKNOWN, f"{len(failed)} {kind} did not become available: {{{what}}}")

@@ -37,42 +37,59 @@ class StateMonitor:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._latest: dict[str, dict[int, Event]] = {}
 
     def hear(self, event: Event) -> None:
-        with self._changed:
+        with self._lock:
             self._latest.setdefault(event.name, {})[event.version] = event
-            self._changed.notify_all()
 
     def versions(self, name: str) -> list[Event]:
         """Every version of the model, the highest number first; empty for a name never heard of."""
-        with self._changed:
-            return self._of(name)
+        with self._lock:
+            known = self._latest.get(name, {})
+            return [known[version] for version in sorted(known, reverse=True)]
 
     def version(self, name: str, version: int) -> Event | None:
-        with self._changed:
+        with self._lock:
             return self._latest.get(name, {}).get(version)
 
-    def wait_decided(self, names: Collection[str]) -> list[Event]:
-        """Wait, without limit, until each model has a version AVAILABLE or at END; return that event for each.
 
-        Of several such versions the highest number counts.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: all(self._decided(name) for name in names))
-            return [event for name in sorted(names) if (event := self._decided(name))]
+class Decision:
+    """Waits until each of the models has a version AVAILABLE or at END, and keeps how they stood at that event.
 
-    def _of(self, name: str) -> list[Event]:
-        known = self._latest.get(name, {})
-        return [known[version] for version in sorted(known, reverse=True)]
+    What happens next, even before the waiting thread runs again, changes nothing.
+    """
 
-    def _decided(self, name: str) -> Event | None:
-        return next((e for e in self._of(name) if e.state in (State.AVAILABLE, State.END)), None)
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = sorted(names)
+        self._heard = StateMonitor()
+        self._made = threading.Event()
+        self._outcome: list[Event] = []
+        self._look()
+
+    def hear(self, event: Event) -> None:
+        if not self._made.is_set():
+            self._heard.hear(event)
+            self._look()
+
+    def wait(self) -> list[Event]:
+        """Wait, without limit, and return the deciding event of each model; of several versions, the highest's."""
+        self._made.wait()
+        return self._outcome
+
+    def _look(self) -> None:
+        decided = [event for name in self._names if (event := self._deciding(name))]
+        if len(decided) == len(self._names):
+            self._outcome = decided
+            self._made.set()
+
+    def _deciding(self, name: str) -> Event | None:
+        return next((e for e in self._heard.versions(name) if e.state in (State.AVAILABLE, State.END)), None)
 
 
 class EventBus:
-    """Tells every subscribed monitor of every event, in the order of publishing."""
+    """Tells every subscriber of every event, in the order of publishing."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -83,11 +100,11 @@ class EventBus:
             for listener in self._listeners:
                 listener(event)
 
-    def subscribe(self, monitor: StateMonitor) -> None:
-        """From now on the monitor hears every event; what happened before stays unknown to it."""
+    def subscribe(self, listener: StateMonitor | Decision) -> None:
+        """From now on it hears every event; what happened before stays unknown to it."""
         with self._lock:
-            self._listeners.append(monitor.hear)
+            self._listeners.append(listener.hear)
 
-    def unsubscribe(self, monitor: StateMonitor) -> None:
+    def unsubscribe(self, listener: StateMonitor | Decision) -> None:
         with self._lock:
-            self._listeners.remove(monitor.hear)
+            self._listeners.remove(listener.hear)
