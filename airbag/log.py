@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -54,3 +57,27 @@ def setup(level: str = "info", format: Format = "logfmt") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel({"warn": "WARNING"}.get(level, level.upper()))
+
+
+class Complaints:
+    """Warnings that may come again every second, each told at once and then no more than once in `every` seconds."""
+
+    def __init__(
+        self, log: logging.Logger, every: float = 60.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:  # fmt: skip
+        self._log = log
+        self._every = every
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._told: dict[str, tuple[float, int]] = {}  # when, and how often it came since
+
+    def warn(self, message: str, reason: object) -> None:
+        """Log the message with its reason, and how often it came since it was told last where it did."""
+        with self._lock:
+            now = self._monotonic()
+            at, since = self._told.get(message, (-self._every, 0))
+            is_due = now - at >= self._every
+            self._told[message] = (now, 0) if is_due else (at, since + 1)
+        if is_due:
+            more = {"repeated": since} if since else {}
+            self._log.warning(message, extra={"reason": str(reason), **more})

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from airbag.clock import Clock
 from airbag.errors import AirbagError
+from airbag.log import Complaints
 from airbag_rollback.config import Settings
 from airbag_rollback.drill import stages
 from airbag_rollback.journal import Journal, JournalError
@@ -80,6 +81,7 @@ class DrillStanding(Collector):
     def __init__(self, settings: Callable[[], Settings], journal: Journal, clock: Clock) -> None:
         self._settings = settings
         self._journal = journal
+        self._complaints = Complaints(log)
         self._began = clock.now()
 
     def describe(self) -> list[GaugeMetricFamily]:
@@ -103,7 +105,7 @@ class DrillStanding(Collector):
                     if stage.seconds is not None:
                         took.add_metric([stage.name], stage.seconds)
         except JournalError as error:
-            log.warning("what is known of drills cannot be told", extra={"reason": str(error)})
+            self._complaints.warn("what is known of drills cannot be told", error)
         yield last
         yield took
 

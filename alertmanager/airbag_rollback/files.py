@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from airbag.errors import AirbagError
+from airbag.log import Complaints
 from airbag.repository import Changed, File, VersionFacts, checksum, differences, list_versions, look
 from airbag.serving.groups import ServingGroup, Servings
 from airbag.serving.model_config import ModelConfigFile
@@ -174,6 +175,7 @@ class FileWatch(threading.Thread):
         super().__init__(name="files", daemon=True)
         self._servings = servings
         self._journal = journal
+        self._complaints = Complaints(log)
         self._files = files
         self._now = now
         self._every = every
@@ -194,7 +196,7 @@ class FileWatch(threading.Thread):
                 with self._journal.lease.leading():
                     self.look_around()
             except AirbagError as error:
-                log.warning("files are not read", extra={"reason": str(error)})
+                self._complaints.warn("files are not read", error)
             except Exception:  # one bad file must not end the watch
                 log.exception("reading files failed")
 

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from airbag.errors import ConfigError
+from airbag.log import Complaints
 from airbag.serving.model_config import ModelConfigFile
 from airbag_rollback.config import Settings
 from airbag_rollback.journal import Journal, JournalError
@@ -23,6 +24,7 @@ class LeadStanding(Collector):
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._complaints = Complaints(log)
 
     def describe(self) -> list[Metric]:
         """Nothing, so that registering does not read the journal."""
@@ -36,7 +38,7 @@ class LeadStanding(Collector):
         try:
             held, (seq, head) = self._journal.lease.holder(), self._journal.audit.head()
         except JournalError as error:
-            log.warning("the journal cannot be read for the scrape", extra={"reason": str(error)})
+            self._complaints.warn("the journal cannot be read for the scrape", error)
             return
         yield GaugeMetricFamily(
             "airbag_rollback_fence", "The fencing token of the latest leader; it grows with every change.",

@@ -12,6 +12,7 @@ from airbag.clock import Clock
 from airbag.errors import AirbagError
 from airbag.http_config import HttpConfig
 from airbag.http_session import new_session, why
+from airbag.log import Complaints
 from airbag_rollback import failpoints
 from airbag_rollback.journal import Journal
 from airbag_rollback.metrics import Metrics
@@ -73,6 +74,7 @@ class Notifier(threading.Thread):
         super().__init__(name="notifier", daemon=True)
         self._alertmanagers = alertmanagers
         self._journal = journal
+        self._complaints = Complaints(log)
         self._metrics = metrics
         self._clock = clock
         self._every = every
@@ -87,7 +89,7 @@ class Notifier(threading.Thread):
             try:
                 failed = bool(self._journal.lease.fence) and self.empty()
             except AirbagError as error:
-                log.warning("the outbox cannot be worked", extra={"reason": str(error)})
+                self._complaints.warn("the outbox cannot be worked", error)
                 failed = True
             except Exception:
                 log.exception("telling people failed")

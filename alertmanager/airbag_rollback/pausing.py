@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from airbag.clock import Clock
+from airbag.log import Complaints
 from airbag_rollback.config import Settings
 from airbag_rollback.journal import Journal, JournalError
 from airbag_rollback.journal.pauses import ALL
@@ -22,6 +23,7 @@ class PauseStanding(Collector):
     def __init__(self, settings: Callable[[], Settings], journal: Journal, clock: Clock) -> None:
         self._settings = settings
         self._journal = journal
+        self._complaints = Complaints(log)
         self._clock = clock
 
     def describe(self) -> list[GaugeMetricFamily]:
@@ -41,7 +43,7 @@ class PauseStanding(Collector):
                     paused = bool(self._journal.pauses.on(group.name, model.name, now))
                     family.add_metric([group.name, model.name], float(paused))
         except JournalError as error:
-            log.warning("what is paused cannot be told", extra={"reason": str(error)})
+            self._complaints.warn("what is paused cannot be told", error)
             return
         yield family
 

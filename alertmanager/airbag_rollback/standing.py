@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from airbag.log import Complaints
 from airbag_rollback.alert_path import AlertPath
 from airbag_rollback.config import Settings
 from airbag_rollback.journal import Journal, JournalError
@@ -31,6 +32,7 @@ class Standing(Collector):
         self._settings = settings
         self._path = path
         self._journal = journal
+        self._complaints = Complaints(log)
         self._not_acting_since = not_acting_since
 
     def describe(self) -> list[GaugeMetricFamily]:
@@ -75,7 +77,7 @@ class Standing(Collector):
         try:
             self._fill(ended, since)
         except JournalError as error:
-            log.warning("what was done last cannot be told", extra={"reason": str(error)})
+            self._complaints.warn("what was done last cannot be told", error)
             return
         yield ended
         yield since
@@ -102,7 +104,7 @@ class Standing(Collector):
         try:
             waiting = unsolved(self._journal)
         except JournalError as error:
-            log.warning("who waits for a person cannot be told", extra={"reason": str(error)})
+            self._complaints.warn("who waits for a person cannot be told", error)
             return family
         for group in self._settings().servings.servings:
             for model in group.models:

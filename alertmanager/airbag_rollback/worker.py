@@ -10,6 +10,7 @@ from typing import Any
 
 from airbag.clock import Clock
 from airbag.errors import AirbagError
+from airbag.log import Complaints
 from airbag_rollback import drill, webhook
 from airbag_rollback.engine.states import TOUCHING, State, after_restart
 from airbag_rollback.hands import Hands
@@ -36,6 +37,7 @@ class Worker(threading.Thread):
         self._steps = steps
         self._truncated = truncated
         self._journal = journal
+        self._complaints = Complaints(log)
         self._metrics = metrics
         self._clock = clock
         self._every = every
@@ -71,7 +73,7 @@ class Worker(threading.Thread):
             except Fenced as error:
                 log.warning("no action: this receiver does not lead any more", extra={"reason": str(error)})
             except AirbagError as error:
-                log.warning("no action: the journal cannot be worked", extra={"reason": str(error)})
+                self._complaints.warn("no action: the journal cannot be worked", error)
             except Exception:
                 self._metrics.errors.inc()
                 log.exception("a turn failed")

@@ -45,3 +45,27 @@ def test_records_under_the_level_are_left_out(capsys: pytest.CaptureFixture[str]
     log.setup("warn")
     logging.getLogger("airbag.x").info("quiet")
     assert capsys.readouterr().err == ""
+
+
+def test_a_complaint_that_comes_again_and_again_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 100.0
+    complaints = log.Complaints(logging.getLogger("airbag.x"), every=60.0, monotonic=lambda: now)
+
+    def told() -> list[tuple[str, str, int]]:
+        found = [(each.getMessage(), vars(each)["reason"], vars(each).get("repeated", 0)) for each in caplog.records]
+        caplog.clear()
+        return found
+
+    complaints.warn("the outbox cannot be worked", OSError("away"))
+    assert told() == [("the outbox cannot be worked", "away", 0)]
+    now = 159.9
+    complaints.warn("the outbox cannot be worked", "away since 100")
+    complaints.warn("the outbox cannot be worked", "away since 100")
+    complaints.warn("files are not read", "away")
+    assert told() == [("files are not read", "away", 0)]
+    now = 160.0
+    complaints.warn("the outbox cannot be worked", "refused")
+    assert told() == [("the outbox cannot be worked", "refused", 2)]
+    now = 230.0
+    complaints.warn("the outbox cannot be worked", "refused")
+    assert told() == [("the outbox cannot be worked", "refused", 0)]

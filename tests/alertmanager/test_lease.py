@@ -69,6 +69,20 @@ def test_a_lease_that_is_renewed_does_not_run_out(host: Host) -> None:
     assert first.fence == 1
 
 
+def test_a_lease_that_ran_out_before_it_was_renewed_is_told(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    lease = host.process()
+    lease.tend()
+    host.now += TTL
+    lease.tend()
+    assert caplog.records == []
+    host.now += TTL + 0.5
+    assert not lease.is_valid
+    assert lease.tend()
+    [told] = caplog.records
+    assert "had run out before it was renewed" in told.getMessage()
+    assert vars(told)["seconds"] == pytest.approx(0.5)
+
+
 def test_who_follows_a_dead_leader_does_so_at_once(host: Host) -> None:
     first, second = host.process(), host.process()
     first.tend()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from airbag.errors import AirbagError
+from airbag.log import Complaints
 from airbag_rollback.journal.database import LEADER, Database, Fenced
 from airbag_rollback.journal.succession import TTL, Held, Succession
 
@@ -109,6 +110,12 @@ class Lease:
             )
             renewed = found.count == 1
         if renewed:
+            late = self._monotonic() - self._valid_until
+            if late > 0:
+                log.warning(
+                    "the lease had run out before it was renewed; the journal or this host is slow",
+                    extra={"seconds": late},
+                )
             self._valid_until = began + TTL
         else:
             self._database.fence = 0
@@ -161,6 +168,7 @@ class Keeper(threading.Thread):
     def __init__(self, lease: Lease, changed: Callable[[], None] = lambda: None) -> None:
         super().__init__(name="lease", daemon=True)
         self._lease = lease
+        self._complaints = Complaints(log)
         self._changed = changed
         self._ending = threading.Event()
         self._told: int | None = None
@@ -177,8 +185,7 @@ class Keeper(threading.Thread):
                 self._tell()
                 self._failing = False
             except AirbagError as error:
-                if not self._failing:
-                    log.warning("the lease cannot be tended; trying on", extra={"reason": str(error)})
+                self._complaints.warn("the lease cannot be tended; trying on", error)
                 self._failing = True
             except Exception:  # the next try may do better
                 log.exception("tending the lease failed")
