@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that none of them is begun when all other work is done."""
-    items.sort(key=lambda item: not ({"story", "long"} & item.keywords.keys()))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long ones first on every worker, so that none of them is begun when all other work is done.
+
+    Each worker begins with an equal stretch of what was collected: at the head of each stand its share of the modules
+    with long tests.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    modules: dict[Path, list[pytest.Item]] = {}
+    short = []
+    for item in items:
+        if {"story", "long"} & item.keywords.keys():
+            modules.setdefault(item.path, []).append(item)
+        else:
+            short.append(item)
+    stretches: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for number, module in enumerate(modules.values()):
+        stretches[number % workers] += module
+    length = len(items) // workers
+    rest = iter(short)
+    for stretch in stretches:
+        stretch += islice(rest, max(0, length - len(stretch)))
+    items[:] = [item for stretch in stretches for item in stretch] + list(rest)
 
 
 @pytest.fixture(scope="module")

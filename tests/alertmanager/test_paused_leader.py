@@ -90,8 +90,9 @@ def test_a_leader_paused_while_it_judges_finds_its_place_taken(
     until(lambda: not leads(first), timeout=30, what="the first to stand by")
     one_effect(around)
     assert around.serving.reloads == 1
-    log = (around.folder / "receiver.log").read_text()
-    assert re.search(r"this receiver had fence \d+; another one leads under fence \d+", log)
+    refused = re.compile(r"this receiver had fence \d+; another one leads under fence \d+")
+    log = around.folder / "receiver.log"
+    until(lambda: refused.search(log.read_text()), timeout=30, what="its hand to be refused")
     assert "as standby" in requests.get(f"{first.url}/-/ready", timeout=10).text
     assert first.post(alert()) == 202, "it takes alerts all the same"
     until(lambda: ended(first), what="the repeated alert to change nothing")

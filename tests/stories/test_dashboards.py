@@ -62,7 +62,8 @@ def lived(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         publish(releases / "faults" / "latency", stack.store / MODEL, 4)  # seen by its answers, and labelled
         release(stack, 4)
         until(lambda: _rolled_back(stack), timeout=120, what="the rollback of version 4", every=0.5)
-        until(lambda: prometheus.query("airbag_rollback_last_action_timestamp_seconds"), what="its mark", every=0.5)
+        mark = 'airbag_rollback_last_action_timestamp_seconds{outcome="succeeded"}'
+        until(lambda: prometheus.query(mark), what="its mark", every=0.5)
         drift = 'model_version_feature:airbag_quality_psi:nats15m{model_version="3"}'  # the one that the panels show
         until(lambda: prometheus.query(drift), timeout=180, what="a look at drift, which comes once a minute", every=1)
         yield Lived(stack, prometheus, time.time())

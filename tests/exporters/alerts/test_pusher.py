@@ -59,7 +59,7 @@ def test_an_alert_goes_out_at_once_and_is_over_when_its_cause_is(manager: FakeAl
         pusher.hold("a", [])
         until(lambda: len(manager.alerts) == 2, timeout=5, what="the end")
         assert _ends_in(manager.alerts[1]) < 0.5
-        assert sent == {"delivered": 2, "failed": 0}
+        until(lambda: sent == {"delivered": 2, "failed": 0}, timeout=5, what="both to be counted")
 
 
 def _ends_in(message: dict[str, Any]) -> float:
