@@ -1,4 +1,4 @@
-"""In which order the tests run, and the browser that some of them drive."""
+"""In which order the tests run, on which examples, and the browser that some of them drive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
+
+settings.register_profile("same", derandomize=True)
+settings.register_profile("search")  # make test ARGS='--hypothesis-profile=search' looks for what nobody has seen yet
+settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
