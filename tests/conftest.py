@@ -15,12 +15,14 @@ settings.register_profile("same", derandomize=True)
 settings.register_profile("search")  # make test ARGS='--hypothesis-profile=search' looks for what nobody has seen yet
 settings.load_profile("same")
 
+_WITH_LONG = 3
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long ones first on every worker, so that none of them is begun when all other work is done.
 
     Each worker begins with an equal stretch of what was collected: at the head of each stand its share of the modules
-    with long tests.
+    with long tests, on no more than a few workers: each of them runs a whole stack.
     """
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     modules: dict[Path, list[pytest.Item]] = {}
@@ -32,7 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             short.append(item)
     stretches: list[list[pytest.Item]] = [[] for _ in range(workers)]
     for number, module in enumerate(modules.values()):
-        stretches[number % workers] += module
+        stretches[number % min(workers, _WITH_LONG)] += module
     length = len(items) // workers
     rest = iter(short)
     for stretch in stretches:
